@@ -1,0 +1,185 @@
+"""What every value of a BMS has, whether it is read from the wire or computed."""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Final
+
+from .codecs import Codec
+
+
+class Block(Enum):
+    """The three memory blocks of a BMS (rs485.md 2.5 to 2.7)."""
+
+    SETTINGS = ("settings", 0x01, 0x1000, 0x161E)
+    LIVE = ("live", 0x02, 0x1200, 0x1620)
+    DEVICE = ("device", 0x03, 0x1400, 0x161C)
+
+    def __init__(self, label: str, frame_type: int, base: int, trigger: int) -> None:
+        """Keep the frame type, the first register and the read trigger."""
+        self.label: Final = label
+        self.frame_type: Final = frame_type
+        self.base: Final = base
+        self.trigger: Final = trigger
+
+
+BLOCK_OF_TYPE: Final = {block.frame_type: block for block in Block}
+BLOCK_OF_TRIGGER: Final = {block.trigger: block for block in Block}
+
+
+class Quantity(StrEnum):
+    """What kind of thing a value measures, with its unit."""
+
+    PACK_VOLTAGE = "pack_voltage"  # V
+    CELL_VOLTAGE = "cell_voltage"  # V
+    CURRENT = "current"  # A, + = charging
+    POWER = "power"  # W, + = charging
+    TEMPERATURE = "temperature"  # °C
+    STATE_OF_CHARGE = "state_of_charge"  # %
+    PERCENTAGE = "percentage"  # %
+    CHARGE = "charge"  # Ah
+    CHARGE_THROUGHPUT = "charge_throughput"  # Ah, only rises
+    RESISTANCE = "resistance"  # mΩ
+    SECONDS = "seconds"
+    MINUTES = "minutes"
+    HOURS = "hours"
+    MICROSECONDS = "microseconds"
+    RUN_TIME = "run_time"  # s, only rises
+    COUNTER = "counter"  # only rises
+    NUMBER = "number"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    CHOICE = "choice"
+    TEXT = "text"
+    FLAG = "flag"
+    ACTIVITY = "activity"
+    HEAT = "heat"
+    PLUG = "plug"
+    PROBLEM = "problem"
+    CONNECTIVITY = "connectivity"
+
+
+class Role(StrEnum):
+    """What a value is for."""
+
+    MEASUREMENT = "measurement"
+    DIAGNOSTIC = "diagnostic"
+    SETTING = "setting"
+    RAW = "raw"
+    """Decoded for tools and diagnostics; too obscure for an entity."""
+    SECRET = "secret"
+    """Never decoded; its bytes are blanked wherever a frame is shown."""
+
+
+class Tier(StrEnum):
+    """How much harm a wrong value of a setting can do."""
+
+    EVERYDAY = "everyday"
+    PROTECTION = "protection"
+    DANGER = "danger"
+
+
+class Hardware(StrEnum):
+    """What must be fitted for a value to mean anything."""
+
+    CELL = "cell"
+    PROBE = "probe"
+    HEATER = "heater"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Firmware:
+    """A software version of a BMS, as in "15.41" or "11.288H"."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> Firmware | None:
+        """Return the version in the text, or None where there is none."""
+        if not text:
+            return None
+        major, _, rest = text.partition(".")
+        digits = "".join(c if c.isdigit() else " " for c in rest).split()
+        if not major.isdigit() or not digits or not rest[0].isdigit():
+            return None
+        return cls(int(major), int(digits[0]))
+
+    def __str__(self) -> str:
+        """Return the version as JK writes it."""
+        return f"{self.major}.{self.minor:02}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The range JK's own application offers for a setting (rs485.md 7)."""
+
+    minimum: float
+    maximum: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Datum[T]:
+    """One value of a BMS; the object is also the typed key to it."""
+
+    key: str
+    name: str
+    """English; `{number}` stands for the number of the cell."""
+    quantity: Quantity
+    role: Role = Role.MEASUREMENT
+    enabled: bool = True
+    hardware: Hardware | None = None
+    index: int | None = None
+    """Which of several alike, counted from 1."""
+    options: tuple[str, ...] = ()
+    since: Firmware | None = None
+    until: Firmware | None = None
+    private: bool = False
+    """Tells who the owner is: not for diagnostics."""
+
+    @property
+    def template(self) -> str:
+        """The key without the number, one for all alike."""
+        if self.index is None:
+            return self.key
+        return self.key.removesuffix(f"_{self.index}")
+
+    def applies_to(self, firmware: Firmware | None) -> bool:
+        """Tell whether this firmware can have the value; unknown firmware may."""
+        if firmware is None:
+            return True
+        if self.since is not None and firmware < self.since:
+            return False
+        return self.until is None or firmware < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Field[T](Datum[T]):
+    """A value at a place in a block."""
+
+    block: Block
+    address: int
+    """Block base + byte offset; the low byte of register 0x12A6 is at 0x12A7."""
+    codec: Codec[T]
+    limits: Limits | None = None
+    tier: Tier | None = None
+    writable: bool = False
+    twin_enabled: bool | None = None
+    """Whether the read-only twin is enabled; None: as the control."""
+    ambiguous: bool = False
+    """Other firmware keeps something else at the same place."""
+
+    @property
+    def offset(self) -> int:
+        """Byte offset in the block; in a frame 6 more (rs485.md 2.4)."""
+        return self.address - self.block.base
+
+    @property
+    def register(self) -> int:
+        """The register that holds the value, or the pair that it shares."""
+        return self.address & ~1
+
+    @property
+    def words(self) -> int:
+        """How many registers a write covers."""
+        return max(1, self.codec.size // 2)

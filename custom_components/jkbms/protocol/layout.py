@@ -1,0 +1,206 @@
+"""Where the rows of the datasheet lie in the frames of older and newer boards."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+import struct
+from typing import Any, Final
+
+from .codecs import LITTLE, ByteOrder, Scaled, Value
+from .datum import Block, Field, Firmware, Role
+from .fields import ALARM_BITMASK, FIELDS_OF, MOS_TEMPERATURE
+
+FRAME_HEAD: Final = 6
+"""Bytes of a frame before its block: magic, type, counter."""
+
+
+class Layout(StrEnum):
+    """A generation of frames (ble.md 4)."""
+
+    JK02_32S = "jk02_32s"
+    """Software 11 and later: every board with RS485."""
+    JK02_24S = "jk02_24s"
+    """Software 4 to 10: the same rows, closer together."""
+    JK04 = "jk04"
+    """Software 3: another format altogether; recognised, not decoded."""
+
+
+_LIVE_24S_LAST: Final = 0x12F0
+"""Nothing after the tick counter is known on 24-cell boards (ble.md 5.1)."""
+_LIVE_24S_ABSENT: Final = frozenset(
+    {
+        "user_alarm",
+        "user_alarm_2",
+        "charge_pwm",
+        "discharge_pwm",
+        "coarse_voltage",
+        "heating_current",
+        "relay",
+        "acc",
+        "special_charger_plugged",
+        "startup_flag",
+        "voltage_c_minus",
+        "mcu_id",
+        "reserved_12d2",
+        "reserved_12ee",
+        "charger_plugged",
+    }
+)
+_SETTINGS_24S_LAST: Final = 0x1084
+_DEVICE_24S_LAST: Final = 0x1470
+
+
+def _place_24s(field: Field[Any]) -> tuple[int, str] | None:
+    """Return offset and struct code on a 24-cell board, None where it has no such row.
+
+    The arrays hold 24 instead of 32 cells: what follows the first lies 16 bytes
+    earlier, what follows the second 32 (ble.md 5.1).
+    """
+    code = field.codec.code
+    match field.block:
+        case Block.SETTINGS:
+            if field.index is not None:
+                return (
+                    (152 + 4 * (field.index - 1), code) if field.index <= 24 else None
+                )
+            return (field.offset, code) if field.address <= _SETTINGS_24S_LAST else None
+        case Block.DEVICE:
+            return (field.offset, code) if field.address <= _DEVICE_24S_LAST else None
+        case Block.LIVE:
+            if field is MOS_TEMPERATURE:
+                return 128, code
+            if field is ALARM_BITMASK:
+                return 130, "H"
+            if field.key in _LIVE_24S_ABSENT or field.address > _LIVE_24S_LAST:
+                return None
+            if field.index is not None and field.index > 24:
+                return None
+            if field.address < 0x1240:
+                return field.offset, code
+            return field.offset - (16 if field.address < 0x128A else 32), code
+
+
+def place(field: Field[Any], layout: Layout) -> tuple[int, str] | None:
+    """Return byte offset in the block and struct code, None where absent."""
+    match layout:
+        case Layout.JK02_32S:
+            return field.offset, field.codec.code
+        case Layout.JK02_24S:
+            return _place_24s(field)
+        case Layout.JK04:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One unpack for a whole block, then one conversion a row."""
+
+    unpacker: struct.Struct
+    numbers: tuple[tuple[str, int, int], ...]
+    """Key, index of the raw value, divisor: rows that always are a number."""
+    others: tuple[tuple[Field[Any], int], ...]
+
+
+@cache
+def _plan(block: Block, layout: Layout, order: ByteOrder) -> _Plan:
+    placed = [
+        (*where, field)
+        for field in FIELDS_OF[block]
+        if field.role is not Role.SECRET
+        if (where := place(field, layout)) is not None
+    ]
+    items = sorted({(offset, code) for offset, code, _ in placed})
+    # Two meanings of one place (0x1116) or bits of one word share an item.
+    index = {item: number for number, item in enumerate(items)}
+    parts: list[str] = []
+    position = 0
+    for offset, code in items:
+        parts.append(f"{offset - position}x" if offset > position else "")
+        parts.append(code)
+        position = offset + struct.calcsize(f"<{code}")
+    numbers: list[tuple[str, int, int]] = []
+    others: list[tuple[Field[Any], int]] = []
+    for offset, code, field in placed:
+        codec = field.codec
+        gated = field.ambiguous or field.since or field.until
+        if isinstance(codec, Scaled) and codec.unknown is None and not gated:
+            numbers.append((field.key, index[offset, code], codec.divisor))
+        else:
+            others.append((field, index[offset, code]))
+    return _Plan(struct.Struct(order + "".join(parts)), tuple(numbers), tuple(others))
+
+
+def decode_block(
+    data: bytes,
+    block: Block,
+    layout: Layout = Layout.JK02_32S,
+    *,
+    firmware: Firmware | None = None,
+    order: ByteOrder = LITTLE,
+    offset: int = 0,
+) -> dict[str, Value]:
+    """Return the values of a block by key; None is unknown.
+
+    `data` holds the block at `offset`. Values that this firmware does not have are
+    None, and so are those whose place means something else on other firmware while
+    the firmware is not known (0x1116, rs485.md 5.1).
+    """
+    plan = _plan(block, layout, order)
+    raw = plan.unpacker.unpack_from(data, offset)
+    values: dict[str, Value] = {
+        key: raw[number] if divisor == 1 else raw[number] / divisor
+        for key, number, divisor in plan.numbers
+    }
+    for field, number in plan.others:
+        absent = (firmware is None and field.ambiguous) or not field.applies_to(
+            firmware
+        )
+        values[field.key] = None if absent else field.codec.decode(raw[number])
+    return values
+
+
+def recognise(frame: bytes) -> Layout | None:
+    """Tell the layout of a valid frame by its content (ble.md 4); None: cannot tell.
+
+    Version numbers do not do: a JK04 board reports 8.0.3M.
+    """
+    match frame[4]:
+        case 0x01:
+            if frame[6:10] == b"\x00\x00\x80\x3f" and not any(frame[10:34]):
+                return Layout.JK04
+            return Layout.JK02_32S if frame[287] else Layout.JK02_24S
+        case 0x02:
+            return _recognise_live(frame)
+        case 0x03:
+            return Layout.JK02_32S if any(frame[134:299]) else Layout.JK02_24S
+        case _:
+            return None
+
+
+def _recognise_live(frame: bytes) -> Layout | None:
+    if _mask_fits(frame, cells=32, mask_at=70):
+        return Layout.JK02_32S
+    if _mask_fits(frame, cells=24, mask_at=54):
+        return Layout.JK02_24S
+    if _looks_like_jk04(frame):
+        return Layout.JK04
+    # A broken sense wire breaks the rule of the mask just when the data matters
+    # most; the footer of a 32-cell board still tells it from the older ones.
+    return Layout.JK02_32S if frame[287] else None
+
+
+def _mask_fits(frame: bytes, *, cells: int, mask_at: int) -> bool:
+    """Tell whether the presence mask names just the cells that have a voltage."""
+    voltages = struct.unpack_from(f"<{cells}H", frame, FRAME_HEAD)
+    mask, average = struct.unpack_from("<IH", frame, mask_at)
+    present = [v for n, v in enumerate(voltages) if mask >> n & 1]
+    if not present or 0 in present or mask >> cells:
+        return False
+    if any(v and not mask >> n & 1 for n, v in enumerate(voltages)):
+        return False
+    return bool(abs(sum(present) / len(present) - average) <= 20)
+
+
+def _looks_like_jk04(frame: bytes) -> bool:
+    first = struct.unpack_from("<2f", frame, FRAME_HEAD)
+    return all(0.5 <= volts <= 5 for volts in first)

@@ -1,0 +1,433 @@
+"""The master of a bus: what to ask next, of whom, and what the answers mean.
+
+No clock and no I/O: `advance` is told the time and the bytes heard, and returns the
+bytes to send and when it wants to be called again at the latest.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field as dataclass_field
+from typing import Final
+
+from .attribution import Attributed, Attributor
+from .datum import BLOCK_OF_TYPE, Block
+from .frames import Frame, trigger
+from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
+from .pacing import Pace, Patience, Timing
+from .state import BmsState, Update
+from .stream import Framer
+from .write_job import Ask, Done, Write, WriteJob, WriteResult
+from .writing import Change
+
+_GONE_CYCLES: Final = 3
+_GONE_AFTER: Final = 30.0
+"""A BMS is away when silent for 3 of its cycles, 30 s at least (design 5)."""
+_SILENT_AFTER: Final = 3
+"""Requests in a row without an answer before a BMS is probed instead of asked."""
+_BURST_AFTER: Final = 2
+"""Firmware 15.36 and later may want another trigger first (rs485.md 8, quirk 10)."""
+_PROBE_AT_LEAST: Final = 30.0
+_SETTLE: Final = 0.001
+"""Order of the blocks after a start: live values of all, then settings, then info."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How often each block is asked for, in seconds."""
+
+    live: float = 5.0
+    settings: float = 60.0
+    device: float = 3600.0
+
+    def interval(self, block: Block) -> float:
+        """Return the seconds between two requests for the block."""
+        match block:
+            case Block.LIVE:
+                return self.live
+            case Block.SETTINGS:
+                return self.settings
+            case Block.DEVICE:
+                return self.device
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the requests to one BMS."""
+
+    ok: int = 0
+    damaged: int = 0
+    implausible: int = 0
+    timeouts: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class Station:
+    """One BMS of the bus as its master knows it."""
+
+    address: int
+    due: dict[Block, float]
+    patience: Patience
+    state: BmsState = dataclass_field(default_factory=BmsState)
+    pace: Pace = dataclass_field(default_factory=Pace)
+    counts: Counts = dataclass_field(default_factory=Counts)
+    misses: int = 0
+    live_misses: int = 0
+    heard: float | None = None
+    """When it last answered."""
+    cycle: float = 0.0
+    """Seconds between its last two live blocks."""
+    available: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it answers, as far as the last requests tell."""
+        return self.heard is not None and self.misses < _SILENT_AFTER
+
+    def gone_at(self) -> float:
+        """Return when it counts as away if it stays silent."""
+        if self.heard is None:
+            return float("-inf")
+        return self.heard + max(_GONE_CYCLES * self.cycle, _GONE_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A block of a BMS was read."""
+
+    address: int
+    update: Update
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """A BMS has come or gone."""
+
+    address: int
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMaster:
+    """Another master speaks on this bus; this one has fallen silent."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change has ended."""
+
+    change: Change
+    result: WriteResult
+
+
+type Event = Updated | Availability | ForeignMaster | Written
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now: bytes to send, when to come back, what has happened."""
+
+    send: bytes
+    wake: float
+    events: tuple[Event, ...]
+
+
+class Master:
+    """Asks the BMS of one bus in turn; a silent one never delays the others."""
+
+    def __init__(
+        self, addresses: Iterable[int], plan: Plan, timing: Timing, now: float
+    ) -> None:
+        """Start with every block of every address due."""
+        self.plan = plan
+        self._timing = timing
+        self.stations = {
+            address: Station(address, self._all_due(now), Patience(timing))
+            for address in sorted(addresses)
+        }
+        self.line = Line(timing, self.stations)
+        self._bus_patience = Patience(timing)
+        self._jobs: list[WriteJob] = []
+        self._asking: WriteJob | Block | None = None
+        self._heard_framer = Framer()
+        self._attributor = Attributor()
+        self.yielded = False
+        """Whether another master has the bus."""
+        self._connected = False
+
+    @staticmethod
+    def _all_due(now: float) -> dict[Block, float]:
+        order = (Block.LIVE, Block.SETTINGS, Block.DEVICE)
+        return {block: now + _SETTLE * place for place, block in enumerate(order)}
+
+    def connected(self, now: float) -> None:
+        """Begin, or begin anew, on a link that was opened."""
+        self._connected = True
+        self.line.reset()
+        self._asking = None
+        for station in self.stations.values():
+            station.due |= self._all_due(now)
+            station.misses = 0
+
+    def disconnected(self, now: float) -> tuple[Event, ...]:
+        """Give up what was under way: the link is gone."""
+        self._connected = False
+        self.line.reset()
+        self._asking = None
+        ended = tuple(Written(job.change, job.abandon()) for job in self._jobs)
+        self._jobs.clear()
+        return (*ended, *self._departures(now))
+
+    def submit(self, change: Change) -> None:
+        """Queue a change; a `Written` event tells how it ended."""
+        station = self.stations[change.address]
+        self._jobs.append(
+            WriteJob(change, station.state.layout, station.state.firmware)
+        )
+
+    def refresh(self, address: int, now: float) -> None:
+        """Ask for every block of a BMS as soon as its turn comes."""
+        self.stations[address].due |= self._all_due(now)
+
+    def advance(self, now: float, data: bytes = b"") -> Step:
+        """Take in what was heard and return what to do."""
+        events: list[Event] = []
+        if self.yielded:
+            self._listen(data, now, events)
+        else:
+            if data:
+                for happened in self.line.receive(data, now):
+                    self._handle(happened, now, events)
+            for happened in self.line.tick(now):
+                self._handle(happened, now, events)
+        events += self._departures(now)
+        send = self._next(now, events) if self._may_send else b""
+        return Step(send, self._wake(now), tuple(events))
+
+    @property
+    def _may_send(self) -> bool:
+        return self._connected and not self.yielded
+
+    # -- what was heard -----------------------------------------------------------
+
+    def _handle(
+        self,
+        happened: Answered | Refused | Unanswered | Late | Foreign,
+        now: float,
+        events: list[Event],
+    ) -> None:
+        match happened:
+            case Foreign():
+                self._yield_bus(happened, events)
+            case Late(ack):
+                if station := self.stations.get(ack.address):
+                    # It does answer, only slower than was waited for.
+                    station.patience.took(2 * station.patience.timeout)
+            case Answered():
+                self._answered(happened, now, events)
+            case Refused():
+                self._refused(happened, now, events)
+            case Unanswered():
+                self._unanswered(happened, now, events)
+
+    def _answered(self, answer: Answered, now: float, events: list[Event]) -> None:
+        station = self.stations[answer.request.address]
+        asking, self._asking = self._asking, None
+        station.patience.took(answer.latency)
+        self._bus_patience.took(answer.latency)
+        station.pace.answered()
+        station.misses = 0
+        station.heard = now
+        update = self._take_over(station, asking, answer.frame, now, events)
+        if isinstance(asking, WriteJob):
+            asking.answered(answer.frame if update or not answer.frame else None, now)
+            self._close(asking, events)
+
+    def _take_over(
+        self,
+        station: Station,
+        asking: WriteJob | Block | None,
+        frame: Frame | None,
+        now: float,
+        events: list[Event],
+    ) -> Update | None:
+        block = BLOCK_OF_TYPE.get(frame.type) if frame else None
+        if frame is None or block is None:
+            return None
+        before = station.state.seen.get(Block.LIVE)
+        update = station.state.take_frame(frame, block, now)
+        if update is None:
+            station.counts.implausible += 1
+            if asking is block:
+                station.due[block] = now
+            return None
+        station.counts.ok += 1
+        if block is Block.LIVE:
+            station.live_misses = 0
+            if before is not None:
+                station.cycle = now - before
+        events.append(Updated(station.address, update))
+        if not station.available:
+            station.available = True
+            events.append(Availability(station.address, True))
+        return update
+
+    def _refused(self, refused: Refused, now: float, events: list[Event]) -> None:
+        station = self.stations[refused.request.address]
+        asking, self._asking = self._asking, None
+        station.counts.refused += 1
+        station.misses = 0
+        if isinstance(asking, WriteJob):
+            asking.refused(refused.code)
+            self._close(asking, events)
+
+    def _unanswered(self, missing: Unanswered, now: float, events: list[Event]) -> None:
+        station = self.stations[missing.request.address]
+        asking, self._asking = self._asking, None
+        if missing.missing is Missing.SILENT:
+            station.counts.timeouts += 1
+            if station.alive:
+                station.pace.unheard()
+        else:
+            station.counts.damaged += 1
+        station.misses += 1
+        if isinstance(asking, WriteJob):
+            asking.unanswered(now)
+            self._close(asking, events)
+        elif asking is not None:
+            self._ask_again(station, asking, now)
+
+    def _ask_again(self, station: Station, block: Block, now: float) -> None:
+        """Retry a BMS that is alive; probe one that is not every other cycle."""
+        if block is Block.LIVE:
+            station.live_misses += 1
+            if station.live_misses == _BURST_AFTER:
+                station.due[Block.SETTINGS] = min(station.due[Block.SETTINGS], now)
+        if station.alive:
+            station.due[block] = now
+            return
+        for waiting in Block:
+            station.due[waiting] = max(station.due[waiting], now + self._probe_after())
+
+    def _probe_after(self) -> float:
+        cycles = [s.cycle for s in self.stations.values() if s.alive and s.cycle]
+        cycle = max(self.plan.live, *cycles, 0.0)
+        return min(_PROBE_AT_LEAST, 2 * cycle - self._bus_patience.timeout)
+
+    def _close(self, job: WriteJob, events: list[Event]) -> None:
+        if job.result is None:
+            return
+        self._jobs.remove(job)
+        events.append(Written(job.change, job.result))
+
+    # -- another master -----------------------------------------------------------
+
+    def _yield_bus(self, foreign: Foreign, events: list[Event]) -> None:
+        self.yielded = True
+        self._asking = None
+        self.line.reset()
+        events += [Written(job.change, job.abandon()) for job in self._jobs]
+        self._jobs.clear()
+        events.append(ForeignMaster(foreign.address))
+
+    def _listen(self, data: bytes, now: float, events: list[Event]) -> None:
+        """Take over what the other master makes the BMS say; never speak."""
+        for heard in self._attributor.feed(self._heard_framer.feed(data)):
+            if not isinstance(heard, Attributed) or not heard.acknowledged:
+                continue
+            station = self.stations.get(heard.address or 0)
+            if station is not None and station.address == heard.address:
+                station.heard = now
+                self._take_over(station, None, heard.frame, now, events)
+
+    # -- what to send -------------------------------------------------------------
+
+    def _departures(self, now: float) -> list[Event]:
+        gone: list[Event] = []
+        for station in self.stations.values():
+            if station.available and now >= station.gone_at():
+                station.available = False
+                gone.append(Availability(station.address, False))
+        return gone
+
+    def _next(self, now: float, events: list[Event]) -> bytes:
+        if self.line.busy:
+            return b""
+        for job in self._current_jobs():
+            if sent := self._advance_job(job, now, events):
+                return sent
+        station, block = self._most_due()
+        if now < self._start_of(station, station.due[block]):
+            return b""
+        if block is Block.LIVE or station.alive:
+            asked = block
+        else:
+            asked = Block.LIVE
+        station.due[asked] = self._next_due(station, asked, now)
+        self._asking = asked
+        return self.line.send(
+            trigger(station.address, asked), now, self._timeout(station)
+        )
+
+    def _current_jobs(self) -> list[WriteJob]:
+        """Return the oldest change of each BMS: the next one waits for its proof."""
+        first: dict[int, WriteJob] = {}
+        for job in self._jobs:
+            first.setdefault(job.change.address, job)
+        return list(first.values())
+
+    def _advance_job(self, job: WriteJob, now: float, events: list[Event]) -> bytes:
+        station = self.stations[job.change.address]
+        if now < self._start_of(station, job.not_before):
+            return b""
+        match job.step():
+            case Ask(block):
+                request = trigger(station.address, block)
+            case Write(request):
+                pass
+            case Done():
+                self._close(job, events)
+                return b""
+        self._asking = job
+        return self.line.send(request, now, self._timeout(station))
+
+    def _next_due(self, station: Station, block: Block, now: float) -> float:
+        """Return when the block is due again, without ever hurrying to catch up."""
+        interval = self.plan.interval(block)
+        return max(station.due[block] + interval, now + interval / 2)
+
+    def _most_due(self) -> tuple[Station, Block]:
+        return min(
+            ((station, block) for station in self.stations.values() for block in Block),
+            key=lambda pair: pair[0].due[pair[1]],
+        )
+
+    def _timeout(self, station: Station) -> float:
+        if station.patience.worst is None:
+            return self._bus_patience.timeout
+        return station.patience.timeout
+
+    def _start_of(self, station: Station, wanted: float) -> float:
+        """Return when a request to this BMS may start at the earliest."""
+        quiet = self.line.last_byte + station.pace.quiet
+        return max(wanted, quiet)
+
+    def _wake(self, now: float) -> float:
+        times = list(self._wake_times())
+        gone = [s.gone_at() for s in self.stations.values() if s.available]
+        return max(now, min((*times, *gone), default=float("inf")))
+
+    def _wake_times(self) -> Iterator[float]:
+        if not self._may_send:
+            return
+        deadline = self.line.deadline
+        if deadline is not None:
+            yield deadline
+        if self.line.busy:
+            return
+        for job in self._current_jobs():
+            yield self._start_of(self.stations[job.change.address], job.not_before)
+        if self.stations:
+            station, block = self._most_due()
+            yield self._start_of(station, station.due[block])

@@ -1,0 +1,114 @@
+"""Whether a block can be true as a whole; a frame that cannot is dropped whole.
+
+The sum of a frame lets one wrong frame in 256 pass when more than one byte is damaged.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from .codecs import Value
+from .datum import Block, Field, Quantity
+from .derived import cells, number
+from .fields import (
+    CELL_COUNT,
+    CHARGING_CYCLES,
+    CURRENT,
+    CYCLE_CAPACITY,
+    MODEL,
+    MOS_TEMPERATURE,
+    SETTINGS,
+    STATE_OF_CHARGE,
+    STATE_OF_HEALTH,
+    TOTAL_RUNTIME,
+    TOTAL_VOLTAGE,
+)
+
+type Values = Mapping[str, Value]
+
+
+class Implausible(StrEnum):
+    """Why a block was not believed."""
+
+    LAYOUT = "layout"
+    STATE_OF_CHARGE = "state_of_charge"
+    CELL_VOLTAGE = "cell_voltage"
+    PACK_VOLTAGE = "pack_voltage"
+    CURRENT = "current"
+    TEMPERATURE = "temperature"
+    COUNTER_FELL = "counter_fell"
+    SETTINGS = "settings"
+    MODEL = "model"
+
+
+_MAX_CELL: Final = 5.0
+"""V; LTO to Li-ion end at 4.4 V (rs485.md 7), a cell input cannot measure 6 V."""
+_PACK_TOLERANCE: Final = 0.5
+_PACK_SHARE: Final = 0.02
+"""Cells and pack are sampled apart: up to 26 mV seen in captures, a load step more."""
+_MAX_CURRENT: Final = 2000.0
+"""A; the largest "current range" seen is 1500 A (rs485.md 2.5)."""
+_TEMPERATURES: Final = range(-60, 151)
+_CELL_SETTINGS: Final = tuple(
+    field for field in SETTINGS if field.quantity is Quantity.CELL_VOLTAGE
+)
+_COUNTERS: Final = (CHARGING_CYCLES, CYCLE_CAPACITY, TOTAL_RUNTIME)
+
+
+def implausible(
+    block: Block, values: Values, before: Values | None = None
+) -> Implausible | None:
+    """Return why the values cannot be true, None where they can.
+
+    `before` holds the last believed values of the same block of the same BMS.
+    """
+    match block:
+        case Block.LIVE:
+            return _live(values) or _fallen(values, before or {})
+        case Block.SETTINGS:
+            return _settings(values)
+        case Block.DEVICE:
+            return None if values.get(MODEL.key) else Implausible.MODEL
+
+
+def _above(values: Values, field: Field[float], limit: float) -> bool:
+    value = number(values, field)
+    return value is not None and abs(value) > limit
+
+
+def _live(values: Values) -> Implausible | None:
+    if _above(values, STATE_OF_CHARGE, 100) or _above(values, STATE_OF_HEALTH, 100):
+        return Implausible.STATE_OF_CHARGE
+    volts = cells(values).values()
+    if not volts or max(volts) > _MAX_CELL:
+        return Implausible.CELL_VOLTAGE
+    total = number(values, TOTAL_VOLTAGE)
+    tolerance = max(_PACK_TOLERANCE, _PACK_SHARE * sum(volts))
+    # A cell that reads 0 has lost its sense wire: the sum means nothing then, and
+    # the BMS raises its own alarm.
+    if min(volts) > 0 and (total is None or abs(sum(volts) - total) > tolerance):
+        return Implausible.PACK_VOLTAGE
+    if _above(values, CURRENT, _MAX_CURRENT):
+        return Implausible.CURRENT
+    mos = number(values, MOS_TEMPERATURE)
+    if mos is not None and int(mos) not in _TEMPERATURES:
+        return Implausible.TEMPERATURE
+    return None
+
+
+def _fallen(values: Values, before: Values) -> Implausible | None:
+    for field in _COUNTERS:
+        now, then = number(values, field), number(before, field)
+        if now is not None and then is not None and now < then:
+            return Implausible.COUNTER_FELL
+    return None
+
+
+def _settings(values: Values) -> Implausible | None:
+    count = number(values, CELL_COUNT)
+    if count is None or not 1 <= count <= 32:
+        return Implausible.SETTINGS
+    volts = (value for field in _CELL_SETTINGS if (value := number(values, field)))
+    if any(volt > _MAX_CELL for volt in volts):
+        return Implausible.SETTINGS
+    return None

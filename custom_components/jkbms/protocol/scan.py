@@ -1,0 +1,166 @@
+"""Who answers on a bus: every address asked twice, then what answered is read."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from .datum import BLOCK_OF_TYPE, Block
+from .fields import MAX_ADDRESS
+from .frames import trigger
+from .line import Answered, Foreign, Late, Line, LineEvent, Traffic, Unanswered
+from .pacing import NETWORK, Patience, Timing
+from .state import BmsState
+from .survey import Finding, diagnose
+
+_QUIET: Final = 0.100
+_READS: Final = 3
+_KEPT: Final = 4096
+_MBAP_WAIT: Final = 2.0
+_MBAP_PROBE: Final = bytes.fromhex("4a4b 0000 0006 01 03 1290 0002")
+"""A Modbus TCP read; on a transparent gateway its CRC is wrong and nobody answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanStep:
+    """What to do now, and how far the scan has come."""
+
+    send: bytes
+    wake: float
+    done: bool
+    progress: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    address: int
+    block: Block
+    attempt: int = 1
+
+
+class Scan:
+    """Asks each address of the DIP switch; driven like the master, by `advance`."""
+
+    def __init__(
+        self,
+        timing: Timing,
+        now: float,
+        addresses: Iterable[int] = range(MAX_ADDRESS + 1),
+    ) -> None:
+        """Start with every address to be asked."""
+        self.found: dict[int, BmsState] = {}
+        self._finding: Finding | None = None
+        self._timing = timing
+        self._addresses = tuple(addresses)
+        self._line = Line(timing, self._addresses)
+        self._patience = Patience(timing)
+        # The second round asks for settings: some firmware answers the live trigger
+        # only after another one (rs485.md 8, quirk 10), and packs miss requests when
+        # a bus starts up (quirk 11).
+        self._tasks = deque(
+            _Task(address, block)
+            for block in (Block.LIVE, Block.SETTINGS)
+            for address in self._addresses
+        )
+        self._total = len(self._tasks)
+        self._task: _Task | None = None
+        self._heard = bytearray()
+        self._started = now
+        self._gateway_asked: float | None = None
+        self._gateway_answer = bytearray()
+
+    @property
+    def finding(self) -> Finding:
+        """What the bus turned out to be; valid when the scan is done."""
+        if self._finding is not None:
+            return self._finding
+        return Finding.PACKS if self.found else diagnose(bytes(self._heard))
+
+    def advance(self, now: float, data: bytes = b"") -> ScanStep:
+        """Take in what was heard and return what to do."""
+        if self._gateway_asked is not None:
+            return self._await_gateway(self._gateway_asked, now, data)
+        if data:
+            self._heard += data
+            del self._heard[:-_KEPT]
+            for event in self._line.receive(data, now):
+                self._handle(event, now)
+        for event in self._line.tick(now):
+            self._handle(event, now)
+        if self._finding is not None:
+            return self._step(now, b"", done=True)
+        if self._line.busy:
+            return self._step(now, b"")
+        self._skip_found()
+        if not self._tasks:
+            return self._finish(now)
+        start = max(self._started, self._line.last_byte + _QUIET)
+        if now < start:
+            return ScanStep(b"", start, False, self._progress)
+        self._task = self._tasks.popleft()
+        request = trigger(self._task.address, self._task.block)
+        return self._step(now, self._line.send(request, now, self._patience.timeout))
+
+    @property
+    def _progress(self) -> float:
+        return min(1.0, 1 - len(self._tasks) / self._total)
+
+    def _step(self, now: float, send: bytes, *, done: bool = False) -> ScanStep:
+        deadline = self._line.deadline
+        wake = now if done or deadline is None else max(now, deadline)
+        return ScanStep(send, wake, done, 1.0 if done else self._progress)
+
+    def _skip_found(self) -> None:
+        """Leave out the second round for what has answered in the first."""
+        while self._tasks:
+            task = self._tasks[0]
+            state = self.found.get(task.address)
+            if state is None or task.block not in state.seen:
+                return
+            self._tasks.popleft()
+
+    def _handle(self, event: LineEvent, now: float) -> None:
+        task, self._task = self._task, None
+        match event:
+            case Foreign():
+                self._finding = Finding.FOREIGN_MASTER
+            case Answered(frame=frame, latency=latency) if task and frame:
+                self._patience.took(latency)
+                state = self.found.get(task.address) or BmsState()
+                if state.take_frame(frame, BLOCK_OF_TYPE[frame.type], now) is None:
+                    self._retry(task)
+                elif task.address not in self.found:
+                    self.found[task.address] = state
+                    self._read_rest(task)
+            case Unanswered() if task and task.address in self.found:
+                self._retry(task)
+            case Late():
+                self._task = task
+            case _:
+                pass
+
+    def _read_rest(self, task: _Task) -> None:
+        rest = [block for block in Block if block is not task.block]
+        self._tasks.extendleft(_Task(task.address, block) for block in rest)
+        self._total += len(rest)
+
+    def _retry(self, task: _Task) -> None:
+        if task.attempt < _READS:
+            self._tasks.append(_Task(task.address, task.block, task.attempt + 1))
+            self._total += 1
+
+    def _finish(self, now: float) -> ScanStep:
+        heard = self._line.traffic[Traffic.ANSWERS] or self.found
+        if self._timing is not NETWORK or heard:
+            return self._step(now, b"", done=True)
+        self._gateway_asked = now
+        return ScanStep(_MBAP_PROBE, now + _MBAP_WAIT, False, 1.0)
+
+    def _await_gateway(self, asked: float, now: float, data: bytes) -> ScanStep:
+        """Wait for the answer that only a translating gateway gives."""
+        self._gateway_answer += data
+        ends = asked + _MBAP_WAIT
+        if self._gateway_answer.startswith(_MBAP_PROBE[:4]):
+            self._finding = Finding.MODBUS_TCP
+        return ScanStep(b"", ends, self._finding is not None or now >= ends, 1.0)

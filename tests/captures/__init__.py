@@ -1,0 +1,117 @@
+"""What real devices sent, read from the JSON files beside this module (README.md says what they hold)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+import json
+from pathlib import Path
+from typing import Any, Final
+
+FOLDER: Final = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capture:
+    """One recording, with only what its source states about it."""
+
+    id: str
+    kind: str
+    layout: str
+    model: str | None
+    firmware: str | None
+    source: str
+    data: bytes
+    checksum_ok: bool
+    """Whether the sums in `data` were right when it was recorded."""
+    expected: Mapping[str, Any]
+    """What the source states; the unit is in the key."""
+    disputed: Mapping[str, Any]
+    """What the source states and the bytes contradict: nothing to assert."""
+    masked: bool
+    """Whether somebody's serial numbers and pass codes were replaced."""
+    notes: str | None
+    answer: bytes | None
+    """What came back, where `data` is a Modbus request and the answer is known."""
+    answer_checksum_ok: bool
+    request: bytes | None
+    """What was asked, where `data` is a Modbus answer and the request is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoldenFrame:
+    """A 300-byte frame from a public project's tests or logs."""
+
+    id: str
+    type: int
+    source: str
+    data: bytes
+    ack: bytes | None
+    """The FC16 acknowledgement that followed the frame, where the source shows it."""
+    redacted: bool
+
+
+def _hex(text: str | None) -> bytes | None:
+    return None if text is None else bytes.fromhex(text)
+
+
+def _capture(item: Mapping[str, Any]) -> Capture:
+    """Turn one object of a capture file into its typed form."""
+    return Capture(
+        id=item["id"],
+        kind=item["kind"],
+        layout=item["layout"],
+        model=item["model"],
+        firmware=item["firmware"],
+        source=item["source"],
+        data=bytes.fromhex(item["hex"]),
+        checksum_ok=item["checksum_ok"],
+        expected=item["expected"],
+        disputed=item.get("disputed", {}),
+        masked=item.get("masked", False),
+        notes=item["notes"],
+        answer=_hex(item.get("response_hex")),
+        answer_checksum_ok=item.get("response_checksum_ok", True),
+        request=_hex(item.get("request_hex")),
+    )
+
+
+@cache
+def _read(name: str) -> tuple[Capture, ...]:
+    return tuple(
+        _capture(item)
+        for item in json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    )
+
+
+def frames() -> tuple[Capture, ...]:
+    """Return the single frames; some are followed by their ACK or padding."""
+    return _read("frames.json")
+
+
+def bus_streams() -> tuple[Capture, ...]:
+    """Return the raw recordings of a line."""
+    return _read("rs485_bus.json")
+
+
+def modbus_exchanges() -> tuple[Capture, ...]:
+    """Return the Modbus requests and answers."""
+    return _read("modbus.json")
+
+
+@cache
+def golden_frames() -> tuple[GoldenFrame, ...]:
+    """Return the frames of public projects."""
+    items: dict[str, dict[str, Any]] = json.loads(
+        (FOLDER / "golden_frames.json").read_text(encoding="utf-8")
+    )
+    return tuple(
+        GoldenFrame(
+            id=name,
+            type=item["type"],
+            source=item["source"],
+            data=bytes.fromhex(item["frame_hex"]),
+            ack=_hex(item["trailing_ack_hex"]),
+            redacted=item["redacted"],
+        )
+        for name, item in items.items()
+    )
