@@ -26,7 +26,7 @@ names in `registers.py`; `.frame(Block.LIVE)` is what it would send; `.serial`,
 `.turnaround` make it slower than its line; `.writing` makes it ignore, clamp or
 refuse writes.  `.journal` holds every write, `.dangerous` those that should never
 have been sent.  With `still=True` nothing moves by itself: frames stay as captured
-but for identity and address.  `PIN` and `PASSWORD` are what stands where a real pack
+but for identity and address; `.move()` lets physics take over from what was set.  `PIN` and `PASSWORD` are what stands where a real pack
 keeps its secrets, so that a test can look for them where they must not be.
 
 Faults: `SlaveLine(bank, faults=[parse_fault("noise:rate=0.01")], seed=1)`; the kinds

@@ -126,7 +126,8 @@ def _line(options: argparse.Namespace) -> Line:
     return SlaveLine(bank, speed=options.speed, seed=options.seed, faults=options.fault)
 
 
-def _endpoint(options: argparse.Namespace) -> Endpoint:
+def endpoint(options: argparse.Namespace) -> Endpoint:
+    """What the options ask for, not yet started."""
     line = _line(options)
     if options.pty is not None:
         return PtyServer(line, Path(options.pty) if options.pty else None)
@@ -134,12 +135,13 @@ def _endpoint(options: argparse.Namespace) -> Endpoint:
     return TcpServer(line, host, port)
 
 
-def _announcement(endpoint: Endpoint) -> dict[str, Any]:
-    said: dict[str, Any] = {"url": endpoint.url}
-    if isinstance(endpoint.line, SlaveLine):
+def announcement(served: Endpoint) -> dict[str, Any]:
+    """The first line of output: where to connect, and who is there."""
+    said: dict[str, Any] = {"url": served.url}
+    if isinstance(served.line, SlaveLine):
         said["packs"] = [
             {"address": pack.address, "serial": pack.serial, "model": pack.model}
-            for pack in endpoint.line.bank
+            for pack in served.line.bank
         ]
     return said
 
@@ -150,8 +152,8 @@ async def run(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with _endpoint(options) as endpoint:
-        print(json.dumps(_announcement(endpoint)), flush=True)
+    async with endpoint(options) as served:
+        print(json.dumps(announcement(served)), flush=True)
         await stopped.wait()
 
 

@@ -25,7 +25,7 @@ class Reply:
 class Fault:
     """A fault that does nothing: each kind overrides the moments at which it acts."""
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
 
     address: int | None = None
     """The only pack it concerns, or None for all."""

@@ -105,7 +105,9 @@ class Pack:
         self._frames: dict[Block, bytes] = {}
         self._identify()
         self.log = EventLog()
-        self._physics = None if still else Physics(self, seed=seed)
+        self._physics: Physics | None = None
+        if not still:
+            self.move(seed=seed)
 
     def _identify(self) -> None:
         """Replace what was masked in the captures by values of this pack's own."""
@@ -172,6 +174,10 @@ class Pack:
         self._frames.pop(block, None)
 
     # What the line sees
+
+    def move(self, *, seed: int = 0) -> None:
+        """Let physics take over from the values as they are now."""
+        self._physics = Physics(self, seed=seed)
 
     def advance(self, now: float) -> None:
         """Let the pack's physics reach a time."""

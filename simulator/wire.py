@@ -109,17 +109,16 @@ class Wire:
 
     def _merge(self, first: Sending, second: Sending) -> None:
         """Two stations talk at once: equal bits survive, the rest is chance."""
+        if second.start < first.start:
+            first.data, second.data = second.data, first.data
+            first.start, second.start = second.start, first.start
         shift = (second.start - first.start) / self.byte_time if self.byte_time else 0.0
         aligned = abs(shift - round(shift)) < 0.1
         offset = round(shift) if aligned else int(shift)
-        if offset < 0:
-            first.data[:0] = bytes(self._random.randrange(256) for _ in range(-offset))
-            first.start += offset * self.byte_time
-            offset = 0
         for place, byte in enumerate(second.data, start=offset):
             if place >= len(first.data):
                 first.data.append(byte)
-            elif not aligned:
-                first.data[place] = self._random.randrange(256)
-            elif place >= first.taken:
+            elif aligned:
                 first.data[place] &= byte
+            else:
+                first.data[place] = self._random.randrange(256)

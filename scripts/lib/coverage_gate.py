@@ -110,7 +110,14 @@ def main() -> int:
     if not path.is_file():
         print(f"There is no coverage report {path}", file=sys.stderr)
         return 1
-    lines, passed = check(json.loads(path.read_text())["files"])
+    report = json.loads(path.read_text())
+    if not report["meta"]["branch_coverage"]:
+        print(
+            f"{path} holds no branches: nothing of the project ran, or without branch coverage",
+            file=sys.stderr,
+        )
+        return 1
+    lines, passed = check(report["files"])
     print("\n".join(lines))
     return 0 if passed else 1
 

@@ -3,7 +3,7 @@
 import pytest
 
 from simulator import Bank, Block, SlaveLine, Speed, Writing, parse_fault
-from simulator.faults import KINDS, Close, Fault, Mute, Noise, Reply, Torn
+from simulator.faults import KINDS, Close, Mute, Noise, Reply, Torn
 
 from . import ack, ask, ask_timed, pieces, trigger, write
 
@@ -227,11 +227,6 @@ def test_outages_are_left_to_the_server() -> None:
     line = fast("close:after=1:length=2", "mute")
     assert line.faults == (Close(after=1.0, length=2.0), Mute())
     assert answers(line, 3) == [whole(line)] * 3
-
-
-def test_a_fault_without_a_kind_does_nothing() -> None:
-    line = SlaveLine(Bank.default(still=True), speed=Speed.FAST, faults=[Fault()])
-    assert answers(line, 2) == [whole(line)] * 2
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -232,7 +232,7 @@ def test_a_reply_that_is_overtaken_arrives_in_the_order_of_time() -> None:
     assert answer[608:] == ack(1, 0x1620)
 
 
-def test_a_slower_pack_that_starts_earlier_is_merged_in_front() -> None:
+def test_a_quick_pack_that_is_asked_second_begins_before_the_first() -> None:
     line = wire()
     line.bank[1].turnaround = 0.0141
     line.receive(trigger(1), 0.0)
@@ -240,6 +240,7 @@ def test_a_slower_pack_that_starts_earlier_is_merged_in_front() -> None:
     answer = b"".join(piece for _, piece in pieces(line))
     assert line.counters.collisions == 1
     assert 308 < len(answer) < 340
+    assert answer.startswith(line.bank[2].frame(Block.LIVE)[:20])
     assert answer[-8:] == ack(1, 0x1620)
 
 

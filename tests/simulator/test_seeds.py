@@ -8,7 +8,10 @@ from simulator.registers import ITEMS
 from simulator.seeds import SeedFrame, Trio, compact_log
 from tests.captures import frames, golden_frames
 
-CAPTURED = {item.id: item.data for item in (*frames(), *golden_frames())}
+CAPTURED = {
+    **{item.id: item.data for item in frames()},
+    **{item.id: item.data for item in golden_frames()},
+}
 OWN = (
     "serial_number",
     "device_name",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .datum import Block
 from .frames import TYPE_OF_TRIGGER, Ack, Discarded, Frame, Item, WriteRequest
 
 MAX_STRAY: int = 16
@@ -59,6 +60,7 @@ class Attributor:
             case WriteRequest():
                 yield from self._release(None)
                 self._request = item
+                self._answered = False
                 yield item
             case Discarded() if self._frame is not None and item.count <= MAX_STRAY:
                 self._behind.append(item)
@@ -80,8 +82,18 @@ class Attributor:
         if ack is not None:
             fits = TYPE_OF_TRIGGER.get(ack.register) == frame.type
             return Attributed(frame, ack.address if fits else None, fits)
+        address: int | None = None
         if self._request is not None:
-            fits = TYPE_OF_TRIGGER.get(self._request.register) == frame.type
-            return Attributed(frame, self._request.address if fits else None)
-        # Nobody asked since the last answer: only a master speaks unasked.
-        return Attributed(frame, MASTER if self._answered else None)
+            if TYPE_OF_TRIGGER.get(self._request.register) == frame.type:
+                address = self._request.address
+        elif self._answered:
+            # Nobody asked since the last answer: only a master speaks unasked.
+            address = MASTER
+        if frame.type == Block.SETTINGS.frame_type and _address_in(frame) != address:
+            address = None
+        return Attributed(frame, address)
+
+
+def _address_in(frame: Frame) -> int:
+    """Return the address that settings name; a setting, but normally the DIP's."""
+    return int.from_bytes(frame.data[270:274], "little")

@@ -68,12 +68,12 @@ def _power(values: Values) -> float | None:
 
 def _charging_power(values: Values) -> float | None:
     power = _power(values)
-    return None if power is None else max(power, 0.0)
+    return None if power is None else max(0.0, power)
 
 
 def _discharging_power(values: Values) -> float | None:
     power = _power(values)
-    return None if power is None else max(-power, 0.0)
+    return None if power is None else max(0.0, -power)
 
 
 def _average(values: Values) -> float | None:

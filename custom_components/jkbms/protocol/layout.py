@@ -4,11 +4,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 import struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from .codecs import LITTLE, ByteOrder, Scaled, Value
+from .codecs import BIG, LITTLE, ByteOrder, Scaled, Value
 from .datum import Block, Field, Firmware, Role
-from .fields import ALARM_BITMASK, FIELDS_OF, MOS_TEMPERATURE
+from .fields import (
+    ALARM_BITMASK,
+    CELL_PRESENCE,
+    CELL_RESISTANCES,
+    CELL_VOLTAGES,
+    FIELDS,
+    FIELDS_OF,
+    MOS_TEMPERATURE,
+)
 
 FRAME_HEAD: Final = 6
 """Bytes of a frame before its block: magic, type, counter."""
@@ -46,6 +54,7 @@ _LIVE_24S_ABSENT: Final = frozenset(
         "charger_plugged",
     }
 )
+_CELLS: Final = tuple(zip(CELL_VOLTAGES, CELL_RESISTANCES, strict=True))
 _SETTINGS_24S_LAST: Final = 0x1084
 _DEVICE_24S_LAST: Final = 0x1470
 
@@ -152,11 +161,50 @@ def decode_block(
         for key, number, divisor in plan.numbers
     }
     for field, number in plan.others:
-        absent = (firmware is None and field.ambiguous) or not field.applies_to(
-            firmware
+        values[field.key] = (
+            field.codec.decode(raw[number]) if _has(field, firmware) else None
         )
-        values[field.key] = None if absent else field.codec.decode(raw[number])
+    if block is Block.LIVE:
+        _forget_absent_cells(values)
     return values
+
+
+def _forget_absent_cells(values: dict[str, Value]) -> None:
+    """Make the slots of cells that are not there unknown; they read as 0."""
+    mask = int(cast("float", values[CELL_PRESENCE.key]))
+    for cell, (voltage, resistance) in enumerate(_CELLS):
+        if not mask >> cell & 1:
+            values[voltage.key] = values[resistance.key] = None
+
+
+def _has(field: Field[Any], firmware: Firmware | None) -> bool:
+    return field.applies_to(firmware) and not (firmware is None and field.ambiguous)
+
+
+def decode_registers(
+    register: int, data: bytes, *, firmware: Firmware | None = None
+) -> dict[str, Value]:
+    """Return the values that lie wholly in some registers, as FC03 and FC16 carry them."""
+    values: dict[str, Value] = {}
+    for field in FIELDS:
+        start = field.address - register
+        inside = 0 <= start <= len(data) - field.codec.size
+        if inside and field.role is not Role.SECRET:
+            (raw,) = struct.unpack_from(BIG + field.codec.code, data, start)
+            known = _has(field, firmware)
+            values[field.key] = field.codec.decode(raw) if known else None
+    return values
+
+
+def blanked(register: int, data: bytes) -> bytes:
+    """Return the content of registers without the secrets among it."""
+    shown = bytearray(data)
+    for field in FIELDS:
+        if field.role is Role.SECRET:
+            start = max(0, field.address - register)
+            end = min(len(data), field.address + field.codec.size - register)
+            shown[start:end] = bytes(max(0, end - start))
+    return bytes(shown)
 
 
 def recognise(frame: bytes) -> Layout | None:

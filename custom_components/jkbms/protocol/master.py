@@ -27,7 +27,7 @@ _BURST_AFTER: Final = 2
 """Firmware 15.36 and later may want another trigger first (rs485.md 8, quirk 10)."""
 _PROBE_AT_LEAST: Final = 30.0
 _SETTLE: Final = 0.001
-"""Order of the blocks after a start: live values of all, then settings, then info."""
+"""Order of the blocks after a start: live values of all, then info, then settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,8 @@ class Station:
     cycle: float = 0.0
     """Seconds between its last two live blocks."""
     available: bool = False
+    unverified: bool = True
+    """Whether another BMS may have taken its place since its device info was read."""
 
     @property
     def alive(self) -> bool:
@@ -142,10 +144,9 @@ class Master:
         """Start with every block of every address due."""
         self.plan = plan
         self._timing = timing
-        self.stations = {
-            address: Station(address, self._all_due(now), Patience(timing))
-            for address in sorted(addresses)
-        }
+        self.stations: dict[int, Station] = {}
+        for address in sorted(addresses):
+            self.add(address, now)
         self.line = Line(timing, self.stations)
         self._bus_patience = Patience(timing)
         self._jobs: list[WriteJob] = []
@@ -158,7 +159,7 @@ class Master:
 
     @staticmethod
     def _all_due(now: float) -> dict[Block, float]:
-        order = (Block.LIVE, Block.SETTINGS, Block.DEVICE)
+        order = (Block.LIVE, Block.DEVICE, Block.SETTINGS)
         return {block: now + _SETTLE * place for place, block in enumerate(order)}
 
     def connected(self, now: float) -> None:
@@ -186,9 +187,15 @@ class Master:
             WriteJob(change, station.state.layout, station.state.firmware)
         )
 
-    def refresh(self, address: int, now: float) -> None:
-        """Ask for every block of a BMS as soon as its turn comes."""
-        self.stations[address].due |= self._all_due(now)
+    def add(self, address: int, now: float) -> Station:
+        """Ask one more address from now on."""
+        station = Station(address, self._all_due(now), Patience(self._timing))
+        self.stations[address] = station
+        return station
+
+    def remove(self, address: int) -> None:
+        """Ask an address no longer; an answer under way is dropped."""
+        del self.stations[address]
 
     def advance(self, now: float, data: bytes = b"") -> Step:
         """Take in what was heard and return what to do."""
@@ -206,6 +213,11 @@ class Master:
         return Step(send, self._wake(now), tuple(events))
 
     @property
+    def asking(self) -> bool:
+        """Whether it sends requests, so that something should be heard."""
+        return self._may_send and bool(self.stations)
+
+    @property
     def _may_send(self) -> bool:
         return self._connected and not self.yielded
 
@@ -218,6 +230,8 @@ class Master:
         events: list[Event],
     ) -> None:
         match happened:
+            case _ if self.yielded:
+                pass
             case Foreign():
                 self._yield_bus(happened, events)
             case Late(ack):
@@ -232,8 +246,10 @@ class Master:
                 self._unanswered(happened, now, events)
 
     def _answered(self, answer: Answered, now: float, events: list[Event]) -> None:
-        station = self.stations[answer.request.address]
         asking, self._asking = self._asking, None
+        station = self.stations.get(answer.request.address)
+        if station is None:
+            return
         station.patience.took(answer.latency)
         self._bus_patience.took(answer.latency)
         station.pace.answered()
@@ -267,15 +283,19 @@ class Master:
             station.live_misses = 0
             if before is not None:
                 station.cycle = now - before
+        elif block is Block.DEVICE:
+            station.unverified = False
         events.append(Updated(station.address, update))
-        if not station.available:
+        if not station.available and not station.unverified:
             station.available = True
             events.append(Availability(station.address, True))
         return update
 
     def _refused(self, refused: Refused, now: float, events: list[Event]) -> None:
-        station = self.stations[refused.request.address]
         asking, self._asking = self._asking, None
+        station = self.stations.get(refused.request.address)
+        if station is None:
+            return
         station.counts.refused += 1
         station.misses = 0
         if isinstance(asking, WriteJob):
@@ -283,8 +303,10 @@ class Master:
             self._close(asking, events)
 
     def _unanswered(self, missing: Unanswered, now: float, events: list[Event]) -> None:
-        station = self.stations[missing.request.address]
         asking, self._asking = self._asking, None
+        station = self.stations.get(missing.request.address)
+        if station is None:
+            return
         if missing.missing is Missing.SILENT:
             station.counts.timeouts += 1
             if station.alive:
@@ -292,6 +314,8 @@ class Master:
         else:
             station.counts.damaged += 1
         station.misses += 1
+        if not station.alive:
+            station.unverified = True
         if isinstance(asking, WriteJob):
             asking.unanswered(now)
             self._close(asking, events)
@@ -357,13 +381,12 @@ class Master:
         for job in self._current_jobs():
             if sent := self._advance_job(job, now, events):
                 return sent
+        if not self.stations:
+            return b""
         station, block = self._most_due()
         if now < self._start_of(station, station.due[block]):
             return b""
-        if block is Block.LIVE or station.alive:
-            asked = block
-        else:
-            asked = Block.LIVE
+        asked = block if station.alive else self._probe(station)
         station.due[asked] = self._next_due(station, asked, now)
         self._asking = asked
         return self.line.send(
@@ -376,6 +399,15 @@ class Master:
         for job in self._jobs:
             first.setdefault(job.change.address, job)
         return list(first.values())
+
+    @staticmethod
+    def _probe(station: Station) -> Block:
+        """Return what to ask of a silent BMS: one that returns has to say who it is.
+
+        A changed DIP switch needs a restart, so after a silence the address may be
+        another BMS's (rs485.md 1.3).
+        """
+        return Block.LIVE if station.heard is None else Block.DEVICE
 
     def _advance_job(self, job: WriteJob, now: float, events: list[Event]) -> bytes:
         station = self.stations[job.change.address]

@@ -39,7 +39,8 @@ _TRIGGER_SIZE: Final = 11
 _EXCEPTION_SIZE: Final = 5
 
 _CANDIDATE: Final = re.compile(rb"[\x00-\x0f\x55]")
-_WRITE_HEAD: Final = re.compile(rb"[\x00-\x0f]\x10[\x10-\x16]")
+_WRITE_HEAD: Final = re.compile(rb"[\x00-\x0f](?:\x10(?:[\x10-\x16]|\Z)|\Z)")
+"""How a request or an ACK begins, at the end of the buffer as much as is there of it."""
 
 _WAIT: Final = 0
 """More bytes are needed to tell."""
@@ -95,7 +96,7 @@ class Framer:
         position = 0
         end = len(buffer)
         while position < end:
-            item, size = self._item_at(buffer, position)
+            item, size = self._item_at(buffer, position, final=final)
             if item is not None:
                 self._close_run(items)
                 items.append(item)
@@ -126,10 +127,12 @@ class Framer:
         found = _CANDIDATE.search(buffer, start)
         return found.start() if found else len(buffer)
 
-    def _item_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
+    def _item_at(
+        self, buffer: bytes, at: int, *, final: bool
+    ) -> tuple[Item | None, int]:
         """Return the item that begins here and its size, else why there is none."""
         if buffer[at] == MAGIC[0]:
-            return _frame_at(buffer, at)
+            return _frame_at(buffer, at, final=final)
         if buffer[at] > MAX_ADDRESS:
             return None, _NOTHING
         if len(buffer) - at < 2:
@@ -202,7 +205,7 @@ class Framer:
         return ExceptionReply(buffer[at], function, buffer[at + 2]), _EXCEPTION_SIZE
 
 
-def _frame_at(buffer: bytes, at: int) -> tuple[Item | None, int]:
+def _frame_at(buffer: bytes, at: int, *, final: bool) -> tuple[Item | None, int]:
     head = buffer[at : at + len(MAGIC)]
     if not MAGIC.startswith(head):
         return None, _NOTHING
@@ -213,24 +216,35 @@ def _frame_at(buffer: bytes, at: int) -> tuple[Item | None, int]:
     if len(buffer) - at < FRAME_SIZE:
         return None, _WAIT
     frame = buffer[at : at + FRAME_SIZE]
-    if sum8(frame) != frame[-1] or _is_torn(buffer, at):
+    if sum8(frame) != frame[-1]:
         return None, _NOTHING
-    return Frame(frame), FRAME_SIZE
+    match _is_torn(buffer, at):
+        case True:
+            return None, _NOTHING
+        case None if not final:
+            return None, _WAIT
+        case _:
+            return Frame(frame), FRAME_SIZE
 
 
-def _is_torn(buffer: bytes, at: int) -> bool:
+def _is_torn(buffer: bytes, at: int) -> bool | None:
     """Tell whether something else begins inside: then the sum fits by chance.
 
     One in 256 frames that lost their end passes the sum with what follows them; the
-    request, ACK or frame that followed is then found inside.
+    request, ACK or frame that followed is then found inside. None: what may begin
+    there is not complete yet.
     """
     end = at + FRAME_SIZE
     if buffer.find(MAGIC, at + 1, end) > 0:
         return True
-    return any(
-        sealed(buffer[start : start + size])
-        for head in _WRITE_HEAD.finditer(buffer, at + len(MAGIC), end)
-        for start in (head.start(),)
-        for size in (_ANSWER_SIZE, _TRIGGER_SIZE)
-        if len(buffer) - start >= size
-    )
+    complete = True
+    for head in _WRITE_HEAD.finditer(buffer, at + len(MAGIC), end + 2):
+        start = head.start()
+        if start >= end:
+            break
+        for size in (_ANSWER_SIZE, _TRIGGER_SIZE):
+            if len(buffer) - start < size:
+                complete = False
+            elif sealed(buffer[start : start + size]):
+                return True
+    return False if complete else None

@@ -82,7 +82,7 @@ class Survey:
     def _note(self, heard: Iterable[object]) -> None:
         for item in heard:
             match item:
-                case Attributed(address=address) if address is not None:
+                case Attributed(address=int(address), acknowledged=True):
                     self._frames[address] = self._frames.get(address, 0) + 1
                 case Attributed() | Frame():
                     self._items += 1

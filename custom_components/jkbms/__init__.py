@@ -1,0 +1,88 @@
+"""JK BMS: battery packs of JK (Jikong) on a wire."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import CONF_ADDRESS, CONF_DEVICE, Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.device_registry import DeviceEntry
+
+from .const import DOMAIN, MANUFACTURER
+from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .repairs import clear_foreign_master, clear_other_bms
+from .subentries import bms_subentries
+
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.NUMBER, Platform.SENSOR, Platform.SWITCH]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What of an entry makes a reload necessary when it changes.
+
+    What is learnt about a pack is stored in its subentry while it runs; that alone
+    must not stop the bus.
+    """
+
+    url: str
+    options: dict[str, Any]
+    packs: tuple[tuple[str, int, str], ...]
+
+    @classmethod
+    def of(cls, entry: ConfigEntry[Any]) -> _Shape:
+        return cls(
+            entry.data[CONF_DEVICE],
+            dict(entry.options),
+            tuple(
+                (subentry.subentry_id, subentry.data[CONF_ADDRESS], subentry.title)
+                for subentry in bms_subentries(entry)
+            ),
+        )
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bool:
+    """Open the bus and set up what is on it."""
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id,
+        identifiers={(DOMAIN, entry.entry_id)},
+        name=entry.title,
+        manufacturer=MANUFACTURER,
+    )
+    coordinator = BusCoordinator(hass, entry)
+    await coordinator.async_start()
+    entry.runtime_data = coordinator
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    shape = _Shape.of(entry)
+
+    async def reload_when_reshaped(
+        hass: HomeAssistant, entry: ConfigEntry[Any]
+    ) -> None:
+        if _Shape.of(entry) != shape:
+            hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    entry.async_on_unload(entry.add_update_listener(reload_when_reshaped))
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bool:
+    """Give the entities up; the line is closed by what set-up registered."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
+    """Take back the issues of a bus that is no more."""
+    clear_foreign_master(hass, entry)
+    for subentry in bms_subentries(entry):
+        clear_other_bms(hass, subentry.subentry_id)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: JkBmsConfigEntry, device: DeviceEntry
+) -> bool:
+    """Let a device go only when its pack is no longer configured."""
+    owned = {entry.entry_id, *entry.subentries}
+    return not any(
+        domain == DOMAIN and identifier in owned
+        for domain, identifier in device.identifiers
+    )

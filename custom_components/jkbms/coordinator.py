@@ -1,0 +1,226 @@
+"""The coordinator of one bus: publishes each BMS as its answer arrives."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+import logging
+from typing import Any, Final, override
+
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+
+from .const import CONF_ALLOW_WRITING, CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL, DOMAIN
+from .pack import Pack
+from .protocol.datum import Block, Field
+from .protocol.master import Availability, Event, ForeignMaster, Master, Plan, Updated
+from .protocol.state import BmsState
+from .protocol.writing import Change
+from .repairs import clear_foreign_master, raise_foreign_master
+from .subentries import bms_subentries
+from .transport.link import LinkError, timing_of
+from .transport.session import LinkState, LinkStatus, Session
+from .write_errors import check_writable, raise_for_result
+
+_LOGGER = logging.getLogger(__name__)
+_FIRST_VALUES: Final = 5.0
+"""Seconds that a set-up waits for packs: enough for 16 of them at wire speed."""
+_IDENTIFY: Final = 4.0
+
+type JkBmsConfigEntry = ConfigEntry[BusCoordinator]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What an entity waits for: values of one BMS, and its coming and going."""
+
+    subentry_id: str
+    keys: frozenset[str]
+
+
+class BusCoordinator(DataUpdateCoordinator[None]):
+    """Owns the line of one config entry and the packs on it."""
+
+    config_entry: JkBmsConfigEntry
+
+    def __init__(self, hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
+        """Prepare the bus; nothing is opened yet."""
+        super().__init__(
+            hass, _LOGGER, config_entry=entry, name=entry.title, update_interval=None
+        )
+        self.url: str = entry.data[CONF_DEVICE]
+        self.packs: dict[str, Pack] = {}
+        self._pack_at: dict[int, Pack] = {}
+        self._listening: defaultdict[str, defaultdict[str, list[CALLBACK_TYPE]]] = (
+            defaultdict(lambda: defaultdict(list))
+        )
+        self._identifying: dict[int, asyncio.Future[None]] = {}
+        self._first_values = asyncio.Event()
+        if not any(bms_subentries(entry)):
+            self._first_values.set()
+        interval = entry.options.get(CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL)
+        self.master = Master(
+            (s.data[CONF_ADDRESS] for s in bms_subentries(entry)),
+            Plan(live=float(interval)),
+            timing_of(self.url),
+            hass.loop.time(),
+        )
+        for subentry in bms_subentries(entry):
+            self._add_pack(subentry)
+        self.session = Session(self.url, self.master, self._on_events, self._on_status)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the owner allows settings to be changed."""
+        return bool(self.config_entry.options.get(CONF_ALLOW_WRITING, False))
+
+    async def async_start(self) -> None:
+        """Open the line and wait a moment for first values.
+
+        Raises ConfigEntryNotReady when the line cannot be opened.
+        """
+        clear_foreign_master(self.hass, self.config_entry)
+        # The entry cancels the task when it unloads or fails to set up, and the task
+        # gives the port back.
+        self.config_entry.async_create_background_task(
+            self.hass, self.session.run(), f"{DOMAIN} {self.url}"
+        )
+        try:
+            await self.session.opened()
+        except LinkError as error:
+            raise ConfigEntryNotReady(
+                translation_domain=DOMAIN,
+                translation_key=f"link_{error.fault}",
+                translation_placeholders={"url": self.url},
+            ) from error
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_VALUES):
+                await self._first_values.wait()
+
+    async def async_write(
+        self, subentry_id: str, field: Field[Any], value: float | bool
+    ) -> None:
+        """Change one setting and return when it is proven.
+
+        Raises translated errors that say what the BMS, or nobody, did.
+        """
+        pack = self.packs[subentry_id]
+        check_writable(self, pack, field, value)
+        result = await self.session.write(Change(pack.address, field, value))
+        raise_for_result(pack, field, value, result)
+
+    async def async_identify(self, address: int) -> BmsState | None:
+        """Ask an address who is there; None when nobody answers."""
+        if address in self.master.stations:
+            return self.master.stations[address].state
+        state = self.master.add(address, self.hass.loop.time()).state
+        read: asyncio.Future[None] = self.hass.loop.create_future()
+        self._identifying[address] = read
+        try:
+            self.session.advance()
+            async with asyncio.timeout(_IDENTIFY):
+                await read
+        except TimeoutError:
+            pass
+        finally:
+            del self._identifying[address]
+            self.master.remove(address)
+        return state if state.seen else None
+
+    @override
+    @callback
+    def async_add_listener(
+        self, update_callback: CALLBACK_TYPE, context: Any = None
+    ) -> Callable[[], None]:
+        """Listen to everything, or to the values that a Watch names.
+
+        The stock coordinator wakes every entity on every answer: with 16 packs three
+        times the work of waking those whose value changed (performance.md 5).
+        """
+        if not isinstance(context, Watch):
+            return super().async_add_listener(update_callback, context)
+        listening = self._listening[context.subentry_id]
+        for key in context.keys:
+            listening[key].append(update_callback)
+
+        @callback
+        def remove() -> None:
+            for key in context.keys:
+                listening[key].remove(update_callback)
+
+        return remove
+
+    def _add_pack(self, subentry: ConfigSubentry) -> None:
+        address = subentry.data[CONF_ADDRESS]
+        pack = Pack(
+            self.hass, self.config_entry, subentry, self.master.stations[address]
+        )
+        self.packs[subentry.subentry_id] = pack
+        self._pack_at[address] = pack
+
+    @callback
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            match event:
+                case Updated(address, update) if pack := self._pack_at.get(address):
+                    pack.updated(update)
+                    self._wake(pack, update.changed)
+                    self._check_first_values()
+                case Updated(address) if read := self._identifying.get(address):
+                    seen = self.master.stations[address].state.seen
+                    if len(seen) == len(Block) and not read.done():
+                        read.set_result(None)
+                case Availability(address, available) if pack := self._pack_at.get(
+                    address
+                ):
+                    self._log_availability(pack, available)
+                    self._wake(pack, self._listening[pack.subentry_id].keys())
+                case ForeignMaster():
+                    _LOGGER.warning(
+                        "%s: another master speaks on this bus; not asking any more",
+                        self.name,
+                    )
+                    raise_foreign_master(self.hass, self.config_entry)
+                    self.async_update_listeners()
+                case _:
+                    pass
+
+    def _wake(self, pack: Pack, keys: Iterable[str]) -> None:
+        listening = self._listening[pack.subentry_id]
+        woken = {call for key in tuple(keys) for call in listening.get(key, ())}
+        for call in woken:
+            call()
+
+    def _check_first_values(self) -> None:
+        if all(pack.station.state.features for pack in self.packs.values()):
+            self._first_values.set()
+
+    def _log_availability(self, pack: Pack, available: bool) -> None:
+        if not available:
+            _LOGGER.info("%s: %s does not answer any more", self.name, pack.name)
+        elif pack.was_away:
+            _LOGGER.info("%s: %s answers again", self.name, pack.name)
+        pack.was_away = not available
+
+    @callback
+    def _on_status(self, status: LinkStatus) -> None:
+        match status.state:
+            case LinkState.DOWN if self.last_update_success:
+                self.last_update_success = False
+                _LOGGER.warning(
+                    "%s: the line is down (%s: %s); trying again until it is back",
+                    self.name,
+                    status.fault,
+                    status.detail,
+                )
+                self.async_update_listeners()
+            case LinkState.CONNECTED if not self.last_update_success:
+                self.last_update_success = True
+                _LOGGER.info("%s: the line is back", self.name)
+                self.async_update_listeners()
+            case _:
+                pass

@@ -1,0 +1,128 @@
+"""What a report about a bus needs, without what tells who its owner is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from homeassistant.components.diagnostics import REDACTED, async_redact_data
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
+from homeassistant.const import CONF_DEVICE
+from homeassistant.core import HomeAssistant
+
+from .const import CONF_SERIAL_NUMBER
+from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .pack import Pack
+from .protocol.datum import Block, Role
+from .protocol.derived import DERIVED
+from .protocol.fields import DEVICE, FIELDS
+from .protocol.frames import build_frame
+from .protocol.layout import FRAME_HEAD
+
+_TO_REDACT: Final = {CONF_SERIAL_NUMBER}
+_PRIVATE: Final = {field.key for field in FIELDS if field.private}
+_HIDDEN: Final = [f for f in DEVICE if f.private or f.role is Role.SECRET]
+_MASKED: Final = slice(
+    min(f.offset for f in _HIDDEN), max(f.offset + f.codec.size for f in _HIDDEN)
+)
+"""Names, serial number, PIN and passwords, with the little that lies between them."""
+_BY_ID: Final = "/dev/serial/by-id/"
+
+
+async def async_get_config_entry_diagnostics(
+    hass: HomeAssistant, entry: JkBmsConfigEntry
+) -> dict[str, Any]:
+    """Return diagnostics for a bus, loaded or not."""
+    data: dict[str, Any] = {
+        "entry": {
+            "data": {**entry.data, CONF_DEVICE: masked_line(entry.data[CONF_DEVICE])},
+            "options": dict(entry.options),
+            "state": entry.state.value,
+        },
+        "subentries": [_subentry(s) for s in entry.subentries.values()],
+    }
+    if entry.state is ConfigEntryState.LOADED:
+        data |= _bus(hass.loop.time(), entry.runtime_data)
+    return data
+
+
+def masked_line(url: str) -> str:
+    """Return what kind of line it is; host names and serial numbers are private."""
+    scheme, separator, _ = url.partition("://")
+    if separator:
+        return f"{scheme}://{REDACTED}"
+    if url.startswith(_BY_ID):
+        return f"{_BY_ID}{REDACTED}"
+    return url
+
+
+def masked_frame(block: Block, data: bytes) -> str:
+    """Return a frame in hexadecimal, whole and with a right sum, without secrets."""
+    content = bytearray(data[FRAME_HEAD:-1])
+    if block is Block.DEVICE:
+        content[_MASKED] = bytes(len(content[_MASKED]))
+    return build_frame(data[4], bytes(content), data[5]).hex()
+
+
+def _subentry(subentry: ConfigSubentry) -> dict[str, Any]:
+    return {
+        "type": subentry.subentry_type,
+        "data": async_redact_data(subentry.data, _TO_REDACT),
+    }
+
+
+def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
+    session, master = coordinator.session, coordinator.master
+    return {
+        "link": {
+            # The words of the operating system may name the host.
+            "state": session.status.state,
+            "fault": session.status.fault,
+            "reconnects": session.reconnects,
+            "another_master": master.yielded,
+        },
+        "traffic": dict(master.line.traffic),
+        "plan": asdict(master.plan),
+        "packs": [_pack(now, pack) for pack in coordinator.packs.values()],
+    }
+
+
+def _pack(now: float, pack: Pack) -> dict[str, Any]:
+    station, state = pack.station, pack.state
+    return {
+        "subentry_id": pack.subentry_id,
+        "address": pack.address,
+        "available": pack.available,
+        "layout": state.layout,
+        "firmware": str(state.firmware),
+        "features": None if pack.features is None else pack.features.dump(),
+        "values": _values(state.values),
+        "rejected": dict(state.rejected),
+        "counts": asdict(station.counts),
+        "pacing": {
+            "quiet": station.pace.quiet,
+            "settled": station.pace.settled,
+            "timeout": station.patience.timeout,
+            "slowest_answer": station.patience.worst,
+            "cycle": station.cycle,
+            "misses": station.misses,
+        },
+        "seconds_since_read": {
+            block.label: round(now - seen, 1) for block, seen in state.seen.items()
+        },
+        "frames": {
+            block.label: masked_frame(block, data)
+            for block, data in state.frames.items()
+        },
+    }
+
+
+def _values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values in the order of the datasheet."""
+    return async_redact_data(
+        {
+            datum.key: values[datum.key]
+            for datum in (*FIELDS, *DERIVED)
+            if datum.key in values
+        },
+        _PRIVATE,
+    )

@@ -1,0 +1,106 @@
+"""What every entity of a pack shares."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, override
+
+from homeassistant.core import callback
+from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
+from .descriptions import PackDescription
+from .pack import Pack
+
+
+class PackEntity(CoordinatorEntity[BusCoordinator]):
+    """An entity that shows, or also sets, one value of one BMS."""
+
+    _attr_has_entity_name = True
+    entity_description: PackDescription
+
+    def __init__(
+        self,
+        coordinator: BusCoordinator,
+        pack: Pack,
+        description: PackDescription,
+        enabled: bool,
+    ) -> None:
+        """Show a value of a pack; it is asked for again when it has changed."""
+        super().__init__(
+            coordinator, Watch(pack.subentry_id, frozenset({description.datum.key}))
+        )
+        self.entity_description = description
+        self.pack = pack
+        self._attr_unique_id = f"{pack.subentry_id}_{description.key}"
+        self._attr_device_info = pack.device_info
+        self._attr_entity_registry_enabled_default = enabled
+        self._shown: tuple[bool, Any] | None = None
+
+    @property
+    @override
+    def suggested_object_id(self) -> str | None:
+        """The end of the entity id: cards and shared dashboards need it in English.
+
+        Home Assistant would take the translated name.
+        """
+        return self.entity_description.object_id
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether this BMS answers; the others on the bus do not matter."""
+        return self.pack.available
+
+    @property
+    def reading(self) -> Any:
+        """What the BMS says, None where it does not."""
+        return self.pack.state.get(self.entity_description.datum)
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Write the state where it has changed."""
+        shown = (self.available, self.reading)
+        if shown != self._shown:
+            self._shown = shown
+            self.async_write_ha_state()
+
+
+class PackControl(PackEntity):
+    """An entity that may change a setting, as soon as its owner allows it."""
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether the setting can be changed now; its read-only twin shows it always."""
+        return self.coordinator.may_write and super().available
+
+
+@callback
+def async_add_pack_entities[DescriptionT: PackDescription](
+    entry: JkBmsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    descriptions: Iterable[DescriptionT],
+    create: Callable[[BusCoordinator, Pack, DescriptionT, bool], Entity],
+) -> None:
+    """Create what each pack has, now or as soon as it is known, and never twice."""
+    coordinator = entry.runtime_data
+
+    @callback
+    def add_new(pack: Pack, missing: list[DescriptionT]) -> None:
+        features = pack.features
+        if features is None:
+            return
+        new = [d for d in missing if features.has(d.datum)]
+        missing[:] = [d for d in missing if d not in new]
+        async_add_entities(
+            [create(coordinator, pack, d, d.enabled(features)) for d in new],
+            config_subentry_id=pack.subentry_id,
+        )
+
+    for pack in coordinator.packs.values():
+        add = partial(add_new, pack, list(descriptions))
+        add()
+        entry.async_on_unload(pack.async_on_features(add))

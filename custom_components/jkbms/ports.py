@@ -1,0 +1,79 @@
+"""The address of a line: from what a person types or picks to one spelling, and to a name."""
+
+from ipaddress import AddressValueError, IPv6Address
+import os
+from pathlib import Path
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from homeassistant.components import usb
+from homeassistant.core import HomeAssistant
+
+_GATEWAYS: Final = {"socket": "socket", "tcp": "socket", "rfc2217": "rfc2217"}
+"""Schemes of a host and a port, and the one spelling of each."""
+_PROXY: Final = "esphome-hass"
+_HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?")
+
+
+def normalise(text: str) -> str | None:
+    """Return the one spelling of a line's address; None where it is none."""
+    text = text.strip()
+    if text.startswith("/"):
+        return text
+    try:
+        parts = urlsplit(text if "://" in text else f"socket://{text}")
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme == _PROXY:
+        return text
+    host = _host(parts)
+    if parts.scheme not in _GATEWAYS or host is None or not port:
+        return None
+    if parts.path.strip("/") or parts.username is not None:
+        return None
+    return f"{_GATEWAYS[parts.scheme]}://{host}:{port}"
+
+
+async def async_resolve(hass: HomeAssistant, text: str) -> str | None:
+    """Normalise an address, and name a serial port by what stays when it is replugged."""
+    device = normalise(text)
+    if device is None or not device.startswith("/"):
+        return device
+    return await hass.async_add_executor_job(usb.get_serial_by_id, device)
+
+
+async def async_same_port(hass: HomeAssistant, one: str, other: str) -> bool:
+    """Tell whether two addresses lead to one port, under whichever names."""
+    if one == other:
+        return True
+    if not (one.startswith("/") and other.startswith("/")):
+        return False
+    return await hass.async_add_executor_job(_same_file, one, other)
+
+
+async def async_name(hass: HomeAssistant, device: str) -> str:
+    """Return what a person calls the line: its adapter, or host and port."""
+    if not device.startswith("/"):
+        parts = urlsplit(device)
+        if parts.scheme in _GATEWAYS:
+            return parts.netloc
+    for port in await usb.async_scan_serial_ports(hass):
+        if device in (port.device, port.resolved_device) and port.description:
+            return port.description
+    return Path(device).name if device.startswith("/dev/serial/") else device
+
+
+def _host(parts: SplitResult) -> str | None:
+    host = parts.hostname or ""
+    if ":" not in host:
+        return host if _HOST.fullmatch(host) else None
+    try:
+        return f"[{IPv6Address(host)}]"
+    except AddressValueError:
+        return None
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

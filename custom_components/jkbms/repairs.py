@@ -1,0 +1,117 @@
+"""What only the owner of the packs can mend, and the flows that help with it."""
+
+from typing import Any
+
+from homeassistant.components.repairs import (
+    ConfirmRepairFlow,
+    RepairsFlow,
+    RepairsFlowResult,
+)
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+
+from .const import CONF_SERIAL_NUMBER, DOMAIN
+
+_FOREIGN_MASTER = "foreign_master"
+_OTHER_BMS = "other_bms"
+
+
+def raise_foreign_master(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    """Say that another master has the bus and that nothing is asked any more."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        f"{_FOREIGN_MASTER}_{entry.entry_id}",
+        is_fixable=True,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key=_FOREIGN_MASTER,
+        translation_placeholders={"bus": entry.title},
+        data={"entry_id": entry.entry_id},
+    )
+
+
+def clear_foreign_master(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    """Take the issue back: this side asks again."""
+    ir.async_delete_issue(hass, DOMAIN, f"{_FOREIGN_MASTER}_{entry.entry_id}")
+
+
+def raise_other_bms(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    subentry: ConfigSubentry,
+    address: int,
+    serial_number: str,
+) -> None:
+    """Say that an unknown BMS answers at the address of a known one."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        f"{_OTHER_BMS}_{subentry.subentry_id}",
+        is_fixable=True,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key=_OTHER_BMS,
+        translation_placeholders={
+            "pack": subentry.title,
+            "address": str(address),
+            "known": str(subentry.data[CONF_SERIAL_NUMBER]),
+            "heard": serial_number,
+        },
+        data={
+            "entry_id": entry.entry_id,
+            "subentry_id": subentry.subentry_id,
+            "serial_number": serial_number,
+        },
+    )
+
+
+def clear_other_bms(hass: HomeAssistant, subentry_id: str) -> None:
+    """Take the issue back: the known BMS answers again."""
+    ir.async_delete_issue(hass, DOMAIN, f"{_OTHER_BMS}_{subentry_id}")
+
+
+class _AskAgainFlow(ConfirmRepairFlow):
+    """Start asking again, now that the other master is gone."""
+
+    def __init__(self, entry_id: str) -> None:
+        self._entry_id = entry_id
+
+    async def async_step_confirm(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        if user_input is not None:
+            self.hass.config_entries.async_schedule_reload(self._entry_id)
+        return await super().async_step_confirm(user_input)
+
+
+class _AcceptBmsFlow(ConfirmRepairFlow):
+    """Let a replaced BMS continue the history of the one before."""
+
+    def __init__(self, entry_id: str, subentry_id: str, serial_number: str) -> None:
+        self._entry_id = entry_id
+        self._subentry_id = subentry_id
+        self._serial_number = serial_number
+
+    async def async_step_confirm(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        entry = self.hass.config_entries.async_get_entry(self._entry_id)
+        if user_input is not None and entry is not None:
+            subentry = entry.subentries[self._subentry_id]
+            self.hass.config_entries.async_update_subentry(
+                entry,
+                subentry,
+                data={**subentry.data, CONF_SERIAL_NUMBER: self._serial_number},
+            )
+            self.hass.config_entries.async_schedule_reload(self._entry_id)
+        return await super().async_step_confirm(user_input)
+
+
+async def async_create_fix_flow(
+    hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None
+) -> RepairsFlow:
+    """Return the flow that mends an issue."""
+    assert data is not None
+    if issue_id.startswith(_FOREIGN_MASTER):
+        return _AskAgainFlow(data["entry_id"])
+    return _AcceptBmsFlow(data["entry_id"], data["subentry_id"], data["serial_number"])

@@ -1,0 +1,119 @@
+"""What a pack measures and what it is set to."""
+
+from datetime import date, datetime
+from typing import Final, override
+
+from homeassistant.components.sensor import SensorEntity
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import StateType
+from homeassistant.util import dt as dt_util
+
+from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
+from .descriptions import CLOCK_DRIFT, SENSORS, PackSensorDescription
+from .entity import PackEntity, async_add_pack_entities
+from .pack import Pack
+from .protocol.datum import Block
+from .protocol.fields import BMS_CLOCK
+
+PARALLEL_UPDATES = 0
+
+_DRIFT_STEP: Final = 2.0
+"""Seconds; the BMS counts whole ones, and an answer takes a part of one."""
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: JkBmsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the sensors of all packs."""
+    async_add_pack_entities(entry, async_add_entities, SENSORS, _create)
+
+
+def _create(
+    coordinator: BusCoordinator,
+    pack: Pack,
+    description: PackSensorDescription,
+    enabled: bool,
+) -> PackSensor:
+    kind: type[PackSensor] = PackSensor
+    if description.datum is BMS_CLOCK:
+        kind = PackClock
+    elif description.datum is CLOCK_DRIFT:
+        kind = PackClockDrift
+    return kind(coordinator, pack, description, enabled)
+
+
+class PackSensor(PackEntity, SensorEntity):
+    """A value of a pack."""
+
+    entity_description: PackSensorDescription
+
+    @property
+    @override
+    def native_value(self) -> StateType | date | datetime:
+        """The value in its native unit."""
+        value: StateType | date | datetime = self.reading
+        return value
+
+
+def clock_of(pack: Pack) -> datetime | None:
+    """Return the BMS's clock, which is set to the local time of its owner."""
+    clock = pack.state.get(BMS_CLOCK)
+    if clock is None:
+        return None
+    local = clock.replace(tzinfo=dt_util.get_default_time_zone())
+    # In the hour that comes twice a year twice, the reading nearer to now is meant.
+    now = dt_util.utcnow()
+    return min(
+        (local, local.replace(fold=1)),
+        key=lambda reading: abs(reading.astimezone(dt_util.UTC) - now),
+    )
+
+
+class PackClock(PackSensor):
+    """The clock of a BMS."""
+
+    @property
+    @override
+    def reading(self) -> datetime | None:
+        """The time that the BMS had when it was last read."""
+        return clock_of(self.pack)
+
+
+class PackClockDrift(PackSensor):
+    """How far the clock of a BMS is ahead."""
+
+    def __init__(
+        self,
+        coordinator: BusCoordinator,
+        pack: Pack,
+        description: PackSensorDescription,
+        enabled: bool,
+    ) -> None:
+        """Follow the clock of a pack."""
+        super().__init__(coordinator, pack, description, enabled)
+        self.coordinator_context = Watch(pack.subentry_id, frozenset({BMS_CLOCK.key}))
+        self._drift: float | None = None
+
+    @property
+    @override
+    def reading(self) -> float | None:
+        """Seconds, steady while the two clocks go alike."""
+        drift = self._measured()
+        if (
+            drift is None
+            or self._drift is None
+            or abs(drift - self._drift) >= _DRIFT_STEP
+        ):
+            self._drift = drift
+        return self._drift
+
+    def _measured(self) -> float | None:
+        clock = clock_of(self.pack)
+        read = self.pack.state.seen.get(Block.LIVE)
+        if clock is None or read is None:
+            return None
+        age = self.hass.loop.time() - read
+        return round((clock - dt_util.utcnow()).total_seconds() + age)

@@ -1,0 +1,1 @@
+"""Links to a bus: asyncio, and no Home Assistant."""

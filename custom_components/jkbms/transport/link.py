@@ -1,0 +1,194 @@
+"""One open line: a serial port, a gateway, or a proxy, behind one URL."""
+
+import asyncio
+from collections.abc import Callable
+import contextlib
+from enum import StrEnum
+import errno
+import socket
+from typing import Final, Self, override
+from urllib.parse import urlsplit
+
+from serialx import SerialException, create_serial_connection
+from serialx.common import UnknownUriScheme
+
+from ..protocol.pacing import NETWORK, SERIAL, Timing
+
+BAUD_RATE: Final = 115_200
+"""8N1, on every JK port but the protocols 013 and 014 (rs485.md 1.1)."""
+_CONNECT_TIMEOUT: Final = 10.0
+_CLOSE_TIMEOUT: Final = 5.0
+_TCP_SCHEMES: Final = frozenset({"socket", "tcp"})
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""A gateway that lost its power is noticed within 30 s."""
+
+
+class LinkFault(StrEnum):
+    """Why a line cannot be used, as its owner has to tell apart."""
+
+    NO_SUCH_PORT = "no_such_port"
+    NO_PERMISSION = "no_permission"
+    BUSY = "busy"
+    """Another program has the port."""
+    REFUSED = "refused"
+    """The gateway is there and does not want this connection."""
+    UNKNOWN_HOST = "unknown_host"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    INVALID_ADDRESS = "invalid_address"
+    LOST = "lost"
+    """The line was open and has closed."""
+    SILENT = "silent"
+    """The line is open, and nobody on it answers."""
+    FAILED = "failed"
+
+
+class LinkError(Exception):
+    """A line cannot be opened; `fault` says why."""
+
+    def __init__(self, fault: LinkFault, detail: str) -> None:
+        """Keep the fault beside the words of the operating system."""
+        super().__init__(detail)
+        self.fault = fault
+
+
+_BY_ERRNO: Final = {
+    errno.ENOENT: LinkFault.NO_SUCH_PORT,
+    errno.ENXIO: LinkFault.NO_SUCH_PORT,
+    errno.ENODEV: LinkFault.NO_SUCH_PORT,
+    errno.ENOTDIR: LinkFault.NO_SUCH_PORT,
+    errno.EACCES: LinkFault.NO_PERMISSION,
+    errno.EPERM: LinkFault.NO_PERMISSION,
+    errno.EBUSY: LinkFault.BUSY,
+    errno.EAGAIN: LinkFault.BUSY,
+    errno.ECONNREFUSED: LinkFault.REFUSED,
+    errno.EHOSTUNREACH: LinkFault.UNREACHABLE,
+    errno.ENETUNREACH: LinkFault.UNREACHABLE,
+    errno.EHOSTDOWN: LinkFault.UNREACHABLE,
+    errno.ETIMEDOUT: LinkFault.TIMEOUT,
+    errno.ENOTTY: LinkFault.INVALID_ADDRESS,
+    errno.EISDIR: LinkFault.INVALID_ADDRESS,
+}
+
+
+def fault_of(error: Exception) -> LinkFault:
+    """Name the fault behind an error of opening a line."""
+    match error:
+        case TimeoutError():
+            return LinkFault.TIMEOUT
+        case socket.gaierror():
+            return LinkFault.UNKNOWN_HOST
+        case OSError():
+            return _BY_ERRNO.get(error.errno or 0, LinkFault.FAILED)
+        case ValueError() | UnknownUriScheme():
+            return LinkFault.INVALID_ADDRESS
+        case _:
+            return LinkFault.FAILED
+
+
+def is_network(url: str) -> bool:
+    """Tell whether the line is reached over a network."""
+    return "://" in url and not url.startswith("device://")
+
+
+def timing_of(url: str) -> Timing:
+    """Return what to expect of the line before anything is learnt."""
+    return NETWORK if is_network(url) else SERIAL
+
+
+class Link(asyncio.Protocol):
+    """An open line: `receive` gets its bytes, `lost` is told once when it ends."""
+
+    def __init__(
+        self,
+        receive: Callable[[bytes], None],
+        lost: Callable[[Exception | None], None],
+    ) -> None:
+        """Prepare a line; `open` makes one."""
+        self._receive = receive
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._closed = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        receive: Callable[[bytes], None],
+        lost: Callable[[Exception | None], None],
+    ) -> Self:
+        """Open the line for this process alone; raises LinkError."""
+        link = cls(receive, lost)
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await link._connect(url)
+        except Exception as error:
+            # Proxies raise whatever their own libraries do; each means "not open".
+            raise LinkError(fault_of(error), str(error) or repr(error)) from error
+        return link
+
+    async def _connect(self, url: str) -> None:
+        loop = asyncio.get_running_loop()
+        parts = urlsplit(url)
+        if parts.scheme in _TCP_SCHEMES:
+            if not parts.hostname or not parts.port:
+                raise ValueError(f"{url}: host and port are needed")
+            # serialx offers no way to its socket, and without keep-alive a gateway
+            # that lost its power looks like packs that are asleep.
+            transport, _ = await loop.create_connection(
+                lambda: self, parts.hostname, parts.port
+            )
+            _keep_alive(transport.get_extra_info("socket"))
+            return
+        await create_serial_connection(
+            loop, lambda: self, url, baudrate=BAUD_RATE, exclusive=True
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; what a broken line swallows shows as a missing answer."""
+        if self._transport is not None:
+            with contextlib.suppress(OSError, SerialException):
+                self._transport.write(data)
+
+    async def close(self) -> None:
+        """Give the port back; afterwards neither callback is called again."""
+        self._receive = _ignore
+        self._lost = _ignore
+        if self._transport is None:
+            return
+        self._transport.close()
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await asyncio.shield(self._closed)
+        except TimeoutError:
+            self._transport.abort()
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Pass the bytes on."""
+        self._receive(data)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on that the line has ended."""
+        self._transport = None
+        if not self._closed.done():
+            self._closed.set_result(None)
+        self._lost(exc)
+
+
+def _ignore(_: object) -> None:
+    """Take no notice: the owner has closed the line."""
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if (option := getattr(socket, name, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

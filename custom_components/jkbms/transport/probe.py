@@ -1,0 +1,102 @@
+"""A look at a line for the set-up: first listening only, then asking who is there."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..protocol.scan import Scan
+from ..protocol.state import BmsState
+from ..protocol.survey import LISTEN_FOR, Finding, Overheard, Survey
+from .link import Link, LinkError, LinkFault, timing_of
+
+type Progress = Callable[[float], None]
+"""Told how far the look has come, 0 to 1."""
+
+_TICKS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """What was heard on a line without sending a byte."""
+
+    finding: Finding
+    packs: tuple[Overheard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Who answered on a line."""
+
+    finding: Finding
+    found: dict[int, BmsState]
+
+
+class _Inbox:
+    """The bytes of a line, and whether it still is one."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._arrived = asyncio.Event()
+        self._lost = False
+
+    def receive(self, data: bytes) -> None:
+        self._data += data
+        self._arrived.set()
+
+    def lose(self, _: Exception | None) -> None:
+        self._lost = True
+        self._arrived.set()
+
+    async def take(self, until: float) -> bytes:
+        """Return what arrives until then; raises LinkError when the line ends."""
+        try:
+            async with asyncio.timeout_at(until):
+                await self._arrived.wait()
+        except TimeoutError:
+            return b""
+        self._arrived.clear()
+        data = bytes(self._data)
+        self._data.clear()
+        if self._lost and not data:
+            raise LinkError(LinkFault.LOST, "the line was closed")
+        if self._lost:
+            self._arrived.set()
+        return data
+
+
+async def async_listen(
+    url: str, on_progress: Progress, seconds: float = LISTEN_FOR
+) -> Listened:
+    """Listen to a line, silently; raises LinkError."""
+    inbox = _Inbox()
+    link = await Link.open(url, inbox.receive, inbox.lose)
+    try:
+        survey = Survey()
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        end = begin + seconds
+        while (now := loop.time()) < end:
+            on_progress((now - begin) / seconds)
+            survey.hear(await inbox.take(min(end, now + seconds / _TICKS)))
+        return Listened(survey.finish(), survey.packs)
+    finally:
+        await link.close()
+
+
+async def async_scan(url: str, on_progress: Progress) -> Scanned:
+    """Ask every address of a line who is there; raises LinkError."""
+    inbox = _Inbox()
+    link = await Link.open(url, inbox.receive, inbox.lose)
+    try:
+        loop = asyncio.get_running_loop()
+        scan = Scan(timing_of(url), loop.time())
+        step = scan.advance(loop.time())
+        while not step.done:
+            if step.send:
+                link.write(step.send)
+            on_progress(step.progress)
+            data = await inbox.take(step.wake)
+            step = scan.advance(loop.time(), data)
+        return Scanned(scan.finding, scan.found)
+    finally:
+        await link.close()

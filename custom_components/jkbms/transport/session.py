@@ -1,0 +1,181 @@
+"""Keeps a line open and its master fed: bytes in, bytes out, and back after outages."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+from typing import Final
+
+from ..protocol.master import Event, Master, Written
+from ..protocol.write_job import Outcome, WriteResult
+from ..protocol.writing import Change
+from .link import Link, LinkError, LinkFault
+
+_RETRY_MIN: Final = 1.0
+_RETRY_MAX: Final = 60.0
+_RETRY_SHARE: Final = 8
+"""The wait grows to an eighth of the outage: data is back 10 s after a short one."""
+_SILENT_AFTER: Final = 30.0
+"""Seconds without a byte, while asking, after which the line is opened anew."""
+
+
+class LinkState(StrEnum):
+    """How it stands with the line."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DOWN = "down"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """State of the line, and what is wrong with it."""
+
+    state: LinkState
+    fault: LinkFault | None = None
+    detail: str = ""
+
+
+class Session:
+    """One bus: its line and its master, from start to stop."""
+
+    def __init__(
+        self,
+        url: str,
+        master: Master,
+        on_events: Callable[[tuple[Event, ...]], None],
+        on_status: Callable[[LinkStatus], None],
+    ) -> None:
+        """Bind a line to its master; nothing is opened yet."""
+        self._url = url
+        self._master = master
+        self._on_events = on_events
+        self._on_status = on_status
+        self._loop = asyncio.get_running_loop()
+        self._link: Link | None = None
+        self._ended: asyncio.Future[LinkError] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: dict[int, asyncio.Future[WriteResult]] = {}
+        self._heard = self._loop.time()
+        """When the last byte was heard, or the line was opened."""
+        self._down_since: float | None = None
+        self._opened: asyncio.Future[LinkError | None] = self._loop.create_future()
+        self.status = LinkStatus(LinkState.CONNECTING)
+        self.reconnects = 0
+
+    async def run(self) -> None:
+        """Hold the line until cancelled."""
+        try:
+            while True:
+                error = await self._hold_line()
+                self._went_down(error)
+                await asyncio.sleep(self._pause())
+                self.reconnects += 1
+        finally:
+            self._publish(self._master.disconnected(self._loop.time()))
+            if self._timer is not None:
+                self._timer.cancel()
+            self._set_status(LinkStatus(LinkState.CLOSED))
+
+    async def opened(self) -> None:
+        """Wait for the first attempt to open the line; raises LinkError."""
+        if (error := await asyncio.shield(self._opened)) is not None:
+            raise error
+
+    async def write(self, change: Change) -> WriteResult:
+        """Make a change and return how it ended."""
+        if self._link is None or self._master.yielded:
+            return WriteResult(Outcome.UNREACHABLE)
+        ended: asyncio.Future[WriteResult] = self._loop.create_future()
+        self._waiting[id(change)] = ended
+        self._master.submit(change)
+        self.advance()
+        return await ended
+
+    def advance(self, data: bytes = b"") -> None:
+        """Let the master take in what was heard and do what is due."""
+        now = self._loop.time()
+        step = self._master.advance(now, data)
+        if step.send and self._link is not None:
+            self._link.write(step.send)
+        wake = step.wake
+        if self._link is not None and self._master.asking:
+            silent_at = self._heard + _SILENT_AFTER
+            if now >= silent_at:
+                self._end(LinkError(LinkFault.SILENT, "no byte was heard"))
+            wake = min(wake, max(silent_at, now + 1))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if wake == inf else self._loop.call_at(wake, self.advance)
+        self._publish(step.events)
+
+    async def _hold_line(self) -> LinkError:
+        """Open the line, serve it until it ends, and return why it did."""
+        ended: asyncio.Future[LinkError] = self._loop.create_future()
+        self._ended = ended
+        try:
+            link = await Link.open(self._url, self._received, self._line_lost)
+        except LinkError as error:
+            self._first_attempt(error)
+            return error
+        try:
+            self._link = link
+            self._first_attempt(None)
+            self._heard = self._loop.time()
+            if self.status.fault is not LinkFault.SILENT:
+                self._set_status(LinkStatus(LinkState.CONNECTED))
+            self._master.connected(self._heard)
+            self.advance()
+            return await ended
+        finally:
+            self._link = None
+            await link.close()
+
+    def _first_attempt(self, error: LinkError | None) -> None:
+        if not self._opened.done():
+            self._opened.set_result(error)
+
+    def _went_down(self, error: LinkError) -> None:
+        now = self._loop.time()
+        if self._down_since is None:
+            self._down_since = now
+        self._set_status(LinkStatus(LinkState.DOWN, error.fault, str(error)))
+        self._publish(self._master.disconnected(now))
+        self.advance()
+
+    def _pause(self) -> float:
+        """Return how long to wait before the line is opened again."""
+        now = self._loop.time()
+        share = (now - (self._down_since or now)) / _RETRY_SHARE
+        return min(_RETRY_MAX, max(_RETRY_MIN, share))
+
+    def _received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        self._down_since = None
+        self._set_status(LinkStatus(LinkState.CONNECTED))
+        self.advance(data)
+
+    def _line_lost(self, error: Exception | None) -> None:
+        detail = str(error) if error else "closed by the other side"
+        self._end(LinkError(LinkFault.LOST, detail))
+
+    def _end(self, error: LinkError) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(error)
+
+    def _set_status(self, status: LinkStatus) -> None:
+        if status == self.status:
+            return
+        self.status = status
+        self._on_status(status)
+
+    def _publish(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Written):
+                ended = self._waiting.pop(id(event.change), None)
+                if ended is not None and not ended.done():
+                    ended.set_result(event.result)
+        if events:
+            self._on_events(events)

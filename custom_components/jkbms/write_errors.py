@@ -1,0 +1,78 @@
+"""What went wrong with a change, in words; the one place where errors are translated."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+
+from .const import DOMAIN
+from .protocol.datum import Field
+from .protocol.write_job import Outcome, WriteResult
+
+if TYPE_CHECKING:
+    from .coordinator import BusCoordinator
+    from .pack import Pack
+
+_UNITS_OF_STEP: Final = 6
+
+
+def check_writable(
+    coordinator: BusCoordinator, pack: Pack, field: Field[Any], value: float | bool
+) -> None:
+    """Refuse what shall not even be tried; raises ServiceValidationError."""
+    placeholders = {"pack": pack.name, "setting": field.name, "value": show(value)}
+    if not coordinator.may_write:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="writing_not_allowed",
+            translation_placeholders=placeholders,
+        )
+    if coordinator.master.yielded:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="foreign_master",
+            translation_placeholders=placeholders,
+        )
+    limits = field.limits
+    if limits is not None and not limits.minimum <= value <= limits.maximum:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="out_of_range",
+            translation_placeholders={
+                **placeholders,
+                "minimum": show(limits.minimum),
+                "maximum": show(limits.maximum),
+            },
+        )
+
+
+def raise_for_result(
+    pack: Pack, field: Field[Any], value: float | bool, result: WriteResult
+) -> None:
+    """Return when the change is proven; else raises HomeAssistantError."""
+    if result.outcome is Outcome.PROVEN:
+        return
+    raise HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=f"write_{result.outcome}",
+        translation_placeholders={
+            "pack": pack.name,
+            "setting": field.name,
+            "value": show(value),
+            "before": show(result.before),
+            "found": show(result.found),
+            "code": show(result.code),
+        },
+    )
+
+
+def show(value: object) -> str:
+    """Return a value as a person writes it."""
+    match value:
+        case None:
+            return "?"
+        case bool():
+            return "on" if value else "off"
+        case float():
+            return f"{value:.{_UNITS_OF_STEP}g}"
+        case _:
+            return str(value)

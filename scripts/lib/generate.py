@@ -1,0 +1,323 @@
+"""What follows from the table of values: the entities' English texts and their list in docs/."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from pathlib import Path
+import sys
+from typing import Any, Final
+
+from custom_components.jkbms.descriptions import (
+    BINARY_SENSORS,
+    NUMBERS,
+    SENSORS,
+    SWITCHES,
+    PackBinarySensorDescription,
+    PackDescription,
+    PackSensorDescription,
+)
+from custom_components.jkbms.protocol.codecs import Bit
+from custom_components.jkbms.protocol.datum import Datum, Field, Hardware, Role
+from custom_components.jkbms.protocol.fields import FIELDS
+
+ROOT: Final = Path(__file__).parents[2]
+TEXTS: Final = Path("custom_components/jkbms/translations/en.json")
+LIST: Final = Path("docs/entities.md")
+
+PLATFORMS: Final[dict[str, Sequence[PackDescription]]] = {
+    "binary_sensor": BINARY_SENSORS,
+    "number": NUMBERS,
+    "sensor": SENSORS,
+    "switch": SWITCHES,
+}
+OPTION_NAMES: Final = {
+    "absorption": "Absorption",
+    "battery_low_temperature": "Battery low temperature",
+    "battery_overtemperature": "Battery over-temperature",
+    "battery_overvoltage": "Battery over-voltage",
+    "battery_undervoltage": "Battery under-voltage",
+    "bulk": "Bulk",
+    "cell_overvoltage": "Cell over-voltage",
+    "cell_undervoltage": "Cell under-voltage",
+    "charge_overcurrent": "Charge over-current",
+    "charging": "Charging",
+    "discharge_overcurrent": "Discharge over-current",
+    "discharging": "Discharging",
+    "float": "Float",
+    "high_soc": "High SoC",
+    "lfp": "LFP",
+    "li_ion": "Li-ion",
+    "low_soc": "Low SoC",
+    "lto": "LTO",
+    "mos_fault": "MOS fault",
+    "mos_overtemperature": "MOS over-temperature",
+    "none": "None",
+    "off": "Off",
+    "remote_control": "Remote control",
+    "system_alarm": "System alarm",
+}
+"""The English names of what a sensor may say."""
+
+
+# -- texts ----------------------------------------------------------------------------
+
+
+def entity_texts() -> dict[str, Any]:
+    """Return the texts of all entities by platform and translation key."""
+    return {
+        platform: dict(
+            sorted((str(d.translation_key), _texts(d)) for d in descriptions)
+        )
+        for platform, descriptions in PLATFORMS.items()
+    }
+
+
+def _texts(description: PackDescription) -> dict[str, Any]:
+    texts: dict[str, Any] = {"name": description.label}
+    if description.datum.options:
+        texts["state"] = {
+            option: OPTION_NAMES[option] for option in description.datum.options
+        }
+    return texts
+
+
+def new_texts(current: str) -> str:
+    """Return en.json with the entities' texts as they should be, all else kept."""
+    texts = json.loads(current) if current else {}
+    texts["entity"] = entity_texts()
+    return json.dumps(texts, indent=2, ensure_ascii=False) + "\n"
+
+
+# -- list -----------------------------------------------------------------------------
+
+_HEAD: Final = """\
+# Entities
+
+<!-- Written by scripts/generate from the table of values: change that instead. -->
+
+Every pack has the entities below, as far as its hardware and firmware have the values. An entity id is
+the name of the pack followed by the key, in every language: `sensor.<pack>_total_voltage`. The keys never change.
+
+- **On**: whether the entity is enabled from the start. *if fitted* needs the hardware to be there: a cell, a probe,
+  a heater. Cells and probes that are not there have no entity.
+- **Register**: where the BMS keeps the value; the number behind the point is a bit. *computed* values follow from
+  others of the same frame.
+- **Firmware**: only BMS with this software version have the value.
+- Current and power are positive while charging.
+"""
+_SETTINGS: Final = """
+## Settings
+
+A setting has a control, which is unavailable until changing settings is allowed in the options, and a read-only
+twin with the key `<key>_set` (sensor or binary sensor, diagnostic), which always shows it. Settings without a
+control are shown only.
+
+- **Tier**: how much harm a wrong value can do: *everyday*, *protection* (guards the cells), *danger*.
+- `switch.<pack>_charging` and `switch.<pack>_discharging` are the entity ids of `charging_switch` and `discharging_switch`.
+"""
+_HARDWARE: Final = {
+    Hardware.CELL: "if fitted",
+    Hardware.PROBE: "if fitted",
+    Hardware.HEATER: "if fitted",
+}
+
+
+def entity_list(_current: str = "") -> str:
+    """Return docs/entities.md."""
+    sensors = [d for d in SENSORS if not d.twin]
+    states = [d for d in BINARY_SENSORS if not d.twin]
+    parts = [
+        _HEAD,
+        "\n## Sensors\n\n",
+        _table(
+            ("Key", "Name", "Unit", "On", "Kind", "Register", "Firmware"),
+            (_sensor_row(d) for d in _once(sensors)),
+        ),
+        "\n## Binary sensors\n\n",
+        _table(
+            ("Key", "Name", "On", "Kind", "Register", "Firmware"),
+            (_binary_sensor_row(d) for d in _once(states)),
+        ),
+        _SETTINGS,
+        "\n",
+        _table(
+            (
+                "Key",
+                "Name",
+                "Control",
+                "Unit",
+                "Range",
+                "Step",
+                "Tier",
+                "On",
+                "Twin on",
+                "Register",
+                "Firmware",
+            ),
+            map(_setting_row, _setting_descriptions()),
+        ),
+    ]
+    return "".join(parts)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _once[T: PackDescription](descriptions: Iterable[T]) -> Iterator[T]:
+    """Yield one of all alike."""
+    seen: set[str] = set()
+    for description in descriptions:
+        if description.datum.template not in seen:
+            seen.add(description.datum.template)
+            yield description
+
+
+def _alike(datum: Datum[Any]) -> list[Field[Any]]:
+    return [
+        f for f in FIELDS if f.template == datum.template and f.index is not None
+    ] or [f for f in FIELDS if f is datum]
+
+
+def _key(datum: Datum[Any]) -> str:
+    if datum.index is None:
+        return f"`{datum.key}`"
+    last = len(_alike(datum))
+    return f"`{datum.template}_1` … `_{last}`"
+
+
+def _name(datum: Datum[Any]) -> str:
+    return datum.name.replace("{number}", "*n*")
+
+
+def _on(datum: Datum[Any], *, enabled: bool) -> str:
+    if not enabled:
+        return "no"
+    return "yes" if datum.hardware is None else _HARDWARE[datum.hardware]
+
+
+def _kind(datum: Datum[Any]) -> str:
+    return "diagnostic" if datum.role is Role.DIAGNOSTIC else ""
+
+
+def _register(datum: Datum[Any]) -> str:
+    if not isinstance(datum, Field):
+        return "computed"
+    places = _alike(datum)
+    text = f"0x{places[0].address:04X}"
+    if isinstance(datum.codec, Bit):
+        text += f".{datum.codec.bit}"
+    if len(places) > 1:
+        text += f" … 0x{places[-1].address:04X}"
+    return text
+
+
+def _firmware(datum: Datum[Any]) -> str:
+    parts = []
+    if datum.since is not None:
+        parts.append(f"from {datum.since}")
+    if datum.until is not None:
+        parts.append(f"before {datum.until}")
+    return ", ".join(parts)
+
+
+def _unit(description: PackDescription) -> str:
+    unit = getattr(description, "native_unit_of_measurement", None)
+    shown = getattr(description, "suggested_unit_of_measurement", None)
+    return str(unit or "") + (f", shown in {shown}" if shown else "")
+
+
+def _sensor_row(description: PackSensorDescription) -> Sequence[str]:
+    datum = description.datum
+    unit = ", ".join(datum.options) if datum.options else _unit(description)
+    return (
+        _key(datum),
+        _name(datum),
+        unit,
+        _on(datum, enabled=datum.enabled),
+        _kind(datum),
+        _register(datum),
+        _firmware(datum),
+    )
+
+
+def _binary_sensor_row(description: PackBinarySensorDescription) -> Sequence[str]:
+    datum = description.datum
+    return (
+        _key(datum),
+        _name(datum),
+        _on(datum, enabled=datum.enabled),
+        _kind(datum),
+        _register(datum),
+        _firmware(datum),
+    )
+
+
+def _setting_descriptions() -> list[PackDescription]:
+    """Return one twin of each setting, in the order of the registers."""
+    twins = [d for d in (*SENSORS, *BINARY_SENSORS) if d.twin]
+    order = {field.key: place for place, field in enumerate(FIELDS)}
+    return sorted(_once(twins), key=lambda d: order[d.datum.key])
+
+
+_NUMBERS: Final = {d.key for d in NUMBERS}
+_SWITCHES: Final = {d.key for d in SWITCHES}
+
+
+def _setting_row(twin: PackDescription) -> Sequence[str]:
+    field = twin.datum
+    assert isinstance(field, Field)
+    limits = field.limits
+    control = "shown only"
+    if field.key in _NUMBERS:
+        control = "number"
+    elif field.key in _SWITCHES:
+        control = "switch"
+    twin_on = field.enabled if field.twin_enabled is None else field.twin_enabled
+    return (
+        _key(field),
+        _name(field),
+        control,
+        _unit(twin),
+        f"{limits.minimum:g} to {limits.maximum:g}" if limits else "",
+        f"{limits.step:g}" if limits else "",
+        str(field.tier),
+        _on(field, enabled=field.enabled) if control != "shown only" else "",
+        _on(field, enabled=twin_on),
+        _register(field),
+        _firmware(field),
+    )
+
+
+# -- files ----------------------------------------------------------------------------
+
+TARGETS: Final[dict[Path, Callable[[str], str]]] = {TEXTS: new_texts, LIST: entity_list}
+
+
+def stale(root: Path) -> dict[Path, str]:
+    """Return what the files that are not up to date should hold."""
+    wanted = {}
+    for target, make in TARGETS.items():
+        path = root / target
+        current = path.read_text(encoding="utf-8") if path.exists() else ""
+        if (text := make(current)) != current:
+            wanted[target] = text
+    return wanted
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Write the files, or with --check name those that are stale."""
+    wanted = stale(root)
+    if "--check" in arguments:
+        for path in wanted:
+            print(f"{path} is stale: run scripts/generate", file=sys.stderr)
+        return 1 if wanted else 0
+    for path, text in wanted.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+        print(f"{path} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,257 @@
+"""`scripts/simulate` as people and other programs start it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+import json
+import os
+from pathlib import Path
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from simulator import PtyServer, ReplayLine, SlaveLine, Speed, TcpServer, cli
+from tests.captures import bus_streams
+
+from . import ack, trigger
+
+ROOT = Path(__file__).parents[2]
+COMMAND = ROOT / "scripts" / "simulate"
+PATIENCE = 20.0
+
+
+def parse(*arguments: str) -> Any:
+    """The options as the command line gives them."""
+    return cli.parser().parse_args(arguments)
+
+
+@asynccontextmanager
+async def simulator(
+    *arguments: str,
+) -> AsyncIterator[tuple[dict[str, Any], asyncio.subprocess.Process]]:
+    """A running simulator and the first line it said."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            said = json.loads(await process.stdout.readline())
+        yield said, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("socket_enabled")
+async def test_a_simulator_says_where_it_is_answers_and_ends_cleanly(
+    number: signal.Signals,
+) -> None:
+    async with simulator("--packs", "1,2,5", "--still", "--tcp", "127.0.0.1:0") as (
+        said,
+        process,
+    ):
+        host, _, port = said["url"].removeprefix("socket://").rpartition(":")
+        assert host == "127.0.0.1"
+        assert [pack["address"] for pack in said["packs"]] == [1, 2, 5]
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(trigger(5))
+        async with asyncio.timeout(PATIENCE):
+            answer = await reader.readexactly(308)
+        assert answer[300:] == ack(5, 0x1620)
+        process.send_signal(number)
+        async with asyncio.timeout(PATIENCE):
+            rest, errors = await process.communicate()
+        assert (process.returncode, rest, errors) == (0, b"", b"")
+        writer.close()
+
+
+async def test_a_simulated_adapter_has_a_link_that_can_be_opened(
+    tmp_path: Path,
+) -> None:
+    link = tmp_path / "ttyJK"
+    async with simulator("--pty", str(link)) as (said, process):
+        assert said["url"] == str(link)
+        os.close(os.open(said["url"], os.O_RDWR | os.O_NOCTTY))
+        process.terminate()
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 0
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("1", [1]),
+        ("4", [1, 2, 3, 4]),
+        ("16", [*range(16)]),
+        ("1,2,5", [1, 2, 5]),
+        ("7,", [7]),
+        ("0,1", [0, 1]),
+    ],
+)
+def test_packs_are_a_number_or_a_list(text: str, addresses: list[int]) -> None:
+    assert [*parse("--packs", text).packs] == addresses
+
+
+def test_the_defaults_are_four_moving_packs_on_a_gateway_at_any_port() -> None:
+    options = parse()
+    assert [*options.packs] == [1, 2, 3, 4]
+    assert (options.tcp, options.pty, options.role) == (
+        ("127.0.0.1", 0),
+        None,
+        "slaves",
+    )
+    assert (options.speed, options.still, options.seed) == (Speed.WIRE, False, 0)
+    endpoint = cli.endpoint(options)
+    assert isinstance(endpoint, TcpServer)
+    assert isinstance(endpoint.line, SlaveLine)
+
+
+def test_options_reach_the_line() -> None:
+    endpoint = cli.endpoint(
+        parse(
+            "--pty",
+            "--speed",
+            "fast",
+            "--seed",
+            "7",
+            "--fault",
+            "noise:rate=0.01",
+            "--fault",
+            "echo",
+        )
+    )
+    assert isinstance(endpoint, PtyServer)
+    assert endpoint.link is None
+    assert [fault.kind for fault in endpoint.line.faults] == ["noise", "echo"]
+
+
+def test_a_capture_is_played_instead_of_packs() -> None:
+    endpoint = cli.endpoint(
+        parse("--replay", bus_streams()[0].id, "--tcp", "[::1]:5020")
+    )
+    assert isinstance(endpoint, TcpServer)
+    assert isinstance(endpoint.line, ReplayLine)
+    assert (endpoint.host, endpoint.port) == ("::1", 5020)
+    assert "packs" not in cli.announcement(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--packs", "many"],
+            "'many' is neither a number of packs nor a list of addresses",
+        ),
+        (["--packs", ""], "neither a number"),
+        (["--packs", "1,300"], "neither a number"),
+        (["--packs", "0"], "a bus takes 1 to 16 packs, not 0"),
+        (["--packs", "17"], "a bus takes 1 to 16 packs, not 17"),
+        (["--tcp", "5020"], "'5020' is not HOST:PORT"),
+        (["--tcp", "127.0.0.1:x"], "is not HOST:PORT"),
+        (["--tcp", "127.0.0.1:70000"], "is not HOST:PORT"),
+        (["--tcp", "127.0.0.1:0", "--pty"], "not allowed with"),
+        (["--fault", "fire"], "no fault is called 'fire'"),
+        (["--replay", "nowhere"], "no file and no capture is called 'nowhere'"),
+        (["--role", "master"], "invalid choice: 'master'"),
+        (["--modbus-tcp", "127.0.0.1:0"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_is_told_and_ends_with_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        cli.main(arguments)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("socket_enabled")
+async def test_a_port_in_use_is_told_in_a_sentence() -> None:
+    server = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "--tcp",
+        f"127.0.0.1:{port}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        said, errors = await process.communicate()
+    assert (process.returncode, said) == (1, b"")
+    assert errors.startswith(b"simulate: ")
+    assert b"Traceback" not in errors
+    server.close()
+    await server.wait_closed()
+
+
+def test_a_fault_that_fits_no_pack_is_told_in_a_sentence() -> None:
+    with pytest.raises(SystemExit, match="simulate: duplicate: no pack has address 9"):
+        cli.main(["--fault", "duplicate:address=9"])
+
+
+@pytest.mark.usefixtures("socket_enabled")
+async def test_a_run_inside_a_loop_ends_with_the_signal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    running = asyncio.create_task(cli.run(parse("--packs", "1", "--speed", "fast")))
+    said = ""
+    async with asyncio.timeout(PATIENCE):
+        while not said:
+            await asyncio.sleep(0.01)
+            said = capsys.readouterr().out
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+    assert json.loads(said)["packs"] == [
+        {"address": 1, "serial": "90000000001", "model": "JK_PB2A16S20P"}
+    ]
+
+
+async def test_the_module_is_the_command(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "simulator",
+        "--help",
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        said, _ = await process.communicate()
+    assert process.returncode == 0
+    assert said.startswith(b"usage: simulate")
+
+
+async def test_without_a_python_3_14_the_command_says_what_to_run(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    command = folder / "simulate"
+    command.write_bytes(COMMAND.read_bytes())
+    command.chmod(0o755)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "dirname"):
+        (tools / name).symlink_to(
+            f"/bin/{name}" if Path(f"/bin/{name}").exists() else f"/usr/bin/{name}"
+        )
+    process = await asyncio.create_subprocess_exec(
+        tools / "bash",
+        command,
+        env={"PATH": str(tools)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"scripts/setup" in errors
