@@ -6,6 +6,7 @@ from contextlib import suppress
 import os
 from pathlib import Path
 import select
+import termios
 import tty
 from types import TracebackType
 from typing import Final, Self
@@ -280,7 +281,15 @@ class PtyServer(Endpoint):
             self._received(data)
             return
         asyncio.get_running_loop().remove_reader(self._master)
+        self._forget_unread()
         self._await_client()
+
+    def _forget_unread(self) -> None:
+        """Drop what the client that left had not read, as a closed port does."""
+        with suppress(OSError):
+            slave = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            termios.tcflush(slave, termios.TCIFLUSH)
+            os.close(slave)
 
     def _send(self, data: bytes) -> None:
         # A client that does not read loses bytes, as from a full adapter.

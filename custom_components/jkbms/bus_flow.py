@@ -58,9 +58,7 @@ def moves(entry: ConfigEntry, found: Mapping[int, BmsState]) -> dict[str, int]:
         if places and old[subentry.subentry_id] not in places:
             new[subentry.subentry_id] = min(places)
     free = sorted({old[one] for one in new} - set(new.values()))
-    displaced = [
-        one for one in old if one not in new and old[one] in set(new.values())
-    ]
+    displaced = [one for one in old if one not in new and old[one] in set(new.values())]
     return new | dict(zip(displaced, free, strict=True))
 
 

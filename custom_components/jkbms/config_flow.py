@@ -1,11 +1,8 @@
 """How a bus is set up: listen, ask, show what answered; and how it is changed later."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, override
-
-import probatio
 
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
@@ -17,7 +14,7 @@ from homeassistant.config_entries import (
     OptionsFlow,
 )
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE, UnitOfTime
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -30,7 +27,9 @@ from homeassistant.helpers.selector import (
     SelectSelectorMode,
     SerialPortSelector,
 )
+import probatio
 
+from .bus_flow import UNKNOWN, describe, is_met, moves, paused
 from .const import (
     CONF_ALLOW_WRITING,
     CONF_POLL_INTERVAL,
@@ -45,19 +44,19 @@ from .ports import async_name, async_resolve, async_same_port
 from .protocol.state import BmsState
 from .protocol.survey import LISTEN_FOR, Finding
 from .subentries import bms_subentries, subentry_data, suggested_title
-from .subentry_flow import BmsSubentryFlow, describe
+from .subentry_flow import BmsSubentryFlow
 from .transport.link import LinkError, LinkFault
 from .transport.probe import async_listen, async_scan
 
 CONF_PACKS: Final = "packs"
-_NONE: Final = "–"
+_LISTEN_SHARE: Final = 0.3
+"""Of the progress bar, when a known line is listened to and scanned in one go."""
 _EXAMPLES: Final = {
     "gateway": "192.168.1.50:8899",
     "rfc2217": "rfc2217://192.168.1.50:4000",
 }
-_ASK: Final = ("scan", "listen", "port")
 _CHOICES: Final = {
-    "confirm_scan": _ASK,
+    "confirm_scan": ("scan", "listen", "port"),
     Finding.SILENCE: ("scan", "port"),
     Finding.FOREIGN_MASTER: ("listen", "port"),
     Finding.NOISE: ("listen", "scan", "port"),
@@ -227,7 +226,7 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Take the new port although none of the entry's packs was met there."""
         entry = self._get_reconfigure_entry()
-        async with _paused(self.hass, entry):
+        async with paused(self.hass, entry):
             await self._async_apply(entry)
         return await self.async_step_reconfigured()
 
@@ -255,7 +254,7 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
         return {
             "port": self._device,
             "seconds": f"{LISTEN_FOR:g}",
-            "heard": ", ".join(map(str, self._heard)) or _NONE,
+            "heard": ", ".join(map(str, self._heard)) or UNKNOWN,
             "found": "\n".join(rows),
             "count": str(len(rows)),
         }
@@ -317,43 +316,55 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _async_look(self, look: Callable[[], Coroutine[Any, Any, str]]) -> str:
         """Look at the line with nobody else of ours on it; return the next step."""
+        self._heard, self._found = (), {}
         entry = None
         if self.source == SOURCE_RECONFIGURE:
             entry = self._get_reconfigure_entry()
-        async with _paused(self.hass, entry):
+        async with paused(self.hass, entry):
             try:
                 return await look()
             except LinkError as error:
                 self._errors = {"base": error.fault}
                 return self._port_step
 
-    async def _async_listen(self) -> str:
-        listened = await async_listen(
-            self._device, self.async_update_progress, LISTEN_FOR
-        )
+    async def _async_listen(self, share: float = 1.0) -> str:
+        report = self._reporter(0.0, share)
+        listened = await async_listen(self._device, report, LISTEN_FOR)
         self._heard = tuple(pack.address for pack in listened.packs)
         if listened.finding is Finding.SILENCE:
             return "confirm_scan"
         return listened.finding
 
-    async def _async_scan(self) -> str:
-        scanned = await async_scan(self._device, self.async_update_progress)
-        self._heard = ()
+    async def _async_scan(self, begin: float = 0.0) -> str:
+        scanned = await async_scan(self._device, self._reporter(begin, 1.0))
         self._found = dict(sorted(scanned.found.items()))
         if scanned.finding is not Finding.PACKS:
             return scanned.finding
         if self.source != SOURCE_RECONFIGURE:
             return "confirm"
         entry = self._get_reconfigure_entry()
-        if not _is_met(entry, self._found):
+        if not is_met(entry, self._found):
             return "strangers"
         await self._async_apply(entry)
         return "reconfigured"
 
     async def _async_check(self) -> str:
-        """Listen and scan at once: this line has been asked on before."""
-        step = await self._async_listen()
-        return await self._async_scan() if step == "confirm_scan" else step
+        """Listen and scan at once: the entry has asked on this line before."""
+        step = await self._async_listen(_LISTEN_SHARE)
+        return await self._async_scan(_LISTEN_SHARE) if step == "confirm_scan" else step
+
+    def _reporter(self, begin: float, end: float) -> Callable[[float], None]:
+        """Return what moves this part of the progress bar, per cent by per cent."""
+        shown = -1
+
+        def report(done: float) -> None:
+            nonlocal shown
+            percent = int(100 * (begin + (end - begin) * done))
+            if percent > shown:
+                shown = percent
+                self.async_update_progress(percent / 100)
+
+        return report
 
     async def _async_abort_if_configured(self) -> None:
         """Refuse the port of another entry, under whichever name."""
@@ -362,7 +373,7 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
             if await async_same_port(self.hass, entry.data[CONF_DEVICE], self._device):
                 raise AbortFlow("already_configured")
 
-    def _other_entries(self) -> Iterable[ConfigEntry]:
+    def _other_entries(self) -> Iterator[ConfigEntry]:
         own = self.context.get("entry_id")
         for entry in self._async_current_entries(include_ignore=False):
             if entry.entry_id != own:
@@ -421,8 +432,44 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
         manager.async_update_entry(
             entry, title=title, data={**entry.data, CONF_DEVICE: self._device}
         )
-        for subentry_id, address in _moves(entry, self._found).items():
+        for subentry_id, address in moves(entry, self._found).items():
             subentry = entry.subentries[subentry_id]
             manager.async_update_subentry(
                 entry, subentry, data={**subentry.data, CONF_ADDRESS: address}
             )
+
+
+class JkBmsOptionsFlow(OptionsFlow):
+    """How often a bus is asked, and whether its packs may be written to."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options; the entry reloads by itself when they have changed."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        schema = probatio.Schema(
+            {
+                probatio.Required(
+                    CONF_POLL_INTERVAL, default=DEFAULT_POLL_INTERVAL
+                ): probatio.All(
+                    NumberSelector(
+                        NumberSelectorConfig(
+                            min=MIN_POLL_INTERVAL,
+                            max=MAX_POLL_INTERVAL,
+                            step=1,
+                            unit_of_measurement=UnitOfTime.SECONDS,
+                            mode=NumberSelectorMode.SLIDER,
+                        )
+                    ),
+                    probatio.Coerce(int),
+                ),
+                probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
+            }
+        )
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(
+                schema, self.config_entry.options
+            ),
+        )

@@ -1,8 +1,7 @@
 """How one BMS is added to a bus, and how its address is changed."""
 
-from typing import Any, override
-
-import probatio
+from collections.abc import Iterable
+from typing import Any
 
 from homeassistant.config_entries import (
     ConfigEntryState,
@@ -16,6 +15,7 @@ from homeassistant.helpers.selector import (
     SelectSelectorConfig,
     SelectSelectorMode,
 )
+import probatio
 
 from .bus_flow import UNKNOWN, describe
 from .const import CONF_SERIAL_NUMBER
@@ -30,7 +30,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
 
     def __init__(self) -> None:
         """Start with nobody asked."""
-        self._address: int | None = None
+        self._address = 0
         self._state = BmsState()
 
     async def async_step_user(
@@ -43,6 +43,127 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Ask for the address that a BMS has now."""
-        return await self._async_ask(
-            "reconfigure", user_input, self._get_reconfigure_subentry()
+        subentry = self._get_reconfigure_subentry()
+        return await self._async_ask("reconfigure", user_input, subentry)
+
+    async def async_step_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Show who answered, and add it."""
+        if user_input is None:
+            return self._show_answer("confirm", {})
+        present = list(bms_subentries(self._get_entry()))
+        # Another flow may have added it while this one was open.
+        if self._address in {other.data[CONF_ADDRESS] for other in present}:
+            return self.async_abort(reason="already_configured")
+        title = suggested_title(self._address, self._state)
+        if title in {other.title for other in present}:
+            title = f"{title} {self._address}"
+        return self.async_create_entry(
+            title=title, data=subentry_data(self._address, self._state)
         )
+
+    async def async_step_replaced(
+        self, user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Ask whether another BMS shall continue the history of this one."""
+        subentry = self._get_reconfigure_subentry()
+        if user_input is not None:
+            return self._move(subentry)
+        return self._show_answer(
+            "replaced",
+            {"name": subentry.title, "known": subentry.data[CONF_SERIAL_NUMBER]},
+        )
+
+    async def _async_ask(
+        self,
+        step: str,
+        user_input: dict[str, Any] | None,
+        subentry: ConfigSubentry | None,
+    ) -> SubentryFlowResult:
+        entry: JkBmsConfigEntry = self._get_entry()
+        if entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="not_loaded")
+        others = [other for other in bms_subentries(entry) if other is not subentry]
+        if user_input is None:
+            return self._show_address(step, subentry, others)
+        address = int(user_input[CONF_ADDRESS])
+        if subentry is not None and address == subentry.data[CONF_ADDRESS]:
+            return self.async_update_and_abort(entry, subentry)
+        state = await entry.runtime_data.async_identify(address)
+        if state is None:
+            return self._show_address(
+                step, subentry, others, address, error="nothing_answered"
+            )
+        if owner := _owner(others, state):
+            return self._show_address(
+                step, subentry, others, address, error="already_added", owner=owner
+            )
+        self._address, self._state = address, state
+        if subentry is None:
+            return await self.async_step_confirm()
+        known = subentry.data[CONF_SERIAL_NUMBER]
+        if known in (None, state.identity.serial_number):
+            return self._move(subentry)
+        return await self.async_step_replaced()
+
+    def _show_address(
+        self,
+        step: str,
+        subentry: ConfigSubentry | None,
+        others: Iterable[ConfigSubentry],
+        address: int | None = None,
+        *,
+        error: str | None = None,
+        owner: ConfigSubentry | None = None,
+    ) -> SubentryFlowResult:
+        used = {other.data[CONF_ADDRESS] for other in others}
+        free = [str(n) for n in range(MAX_ADDRESS + 1) if n not in used]
+        if not free:
+            return self.async_abort(reason="no_free_address")
+        if address is None and subentry is not None:
+            address = subentry.data[CONF_ADDRESS]
+        selector = SelectSelector(
+            SelectSelectorConfig(options=free, mode=SelectSelectorMode.DROPDOWN)
+        )
+        return self.async_show_form(
+            step_id=step,
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema({probatio.Required(CONF_ADDRESS): selector}),
+                None if address is None else {CONF_ADDRESS: str(address)},
+            ),
+            errors=None if error is None else {CONF_ADDRESS: error},
+            description_placeholders={
+                "name": UNKNOWN if subentry is None else subentry.title,
+                "address": str(address),
+                "owner": UNKNOWN if owner is None else owner.title,
+            },
+        )
+
+    def _show_answer(self, step: str, more: dict[str, str]) -> SubentryFlowResult:
+        return self.async_show_form(
+            step_id=step,
+            data_schema=probatio.Schema({}),
+            description_placeholders={
+                "address": str(self._address),
+                "found": describe(self._address, self._state),
+                **more,
+            },
+        )
+
+    def _move(self, subentry: ConfigSubentry) -> SubentryFlowResult:
+        """Store the new address and who is there; the entry reloads by itself."""
+        return self.async_update_and_abort(
+            self._get_entry(),
+            subentry,
+            data=subentry_data(self._address, self._state),
+        )
+
+
+def _owner(others: Iterable[ConfigSubentry], state: BmsState) -> ConfigSubentry | None:
+    """Return the BMS that is known by the serial number heard."""
+    serial = state.identity.serial_number
+    for other in others:
+        if serial is not None and other.data[CONF_SERIAL_NUMBER] == serial:
+            return other
+    return None

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from custom_components.jkbms.descriptions import (
     BINARY_SENSORS,
+    CLOCK_DRIFT,
     NUMBERS,
+    ONLINE,
     SENSORS,
     SWITCHES,
     PackBinarySensorDescription,
@@ -99,8 +101,8 @@ the name of the pack followed by the key, in every language: `sensor.<pack>_tota
 
 - **On**: whether the entity is enabled from the start. *if fitted* needs the hardware to be there: a cell, a probe,
   a heater. Cells and probes that are not there have no entity.
-- **Register**: where the BMS keeps the value; the number behind the point is a bit. *computed* values follow from
-  others of the same frame.
+- **Register**: where the BMS keeps the value. An odd number is the low byte of the register before it, the number
+  behind a point is a bit. *computed* values follow from others of the same frame.
 - **Firmware**: only BMS with this software version have the value.
 - Current and power are positive while charging.
 """
@@ -201,6 +203,8 @@ def _kind(datum: Datum[Any]) -> str:
 
 
 def _register(datum: Datum[Any]) -> str:
+    if datum in (ONLINE, CLOCK_DRIFT):
+        return "Home Assistant"
     if not isinstance(datum, Field):
         return "computed"
     places = _alike(datum)
@@ -279,8 +283,8 @@ def _setting_row(twin: PackDescription) -> Sequence[str]:
         _name(field),
         control,
         _unit(twin),
-        f"{limits.minimum:g} to {limits.maximum:g}" if limits else "",
-        f"{limits.step:g}" if limits else "",
+        f"{limits.minimum:.10g} to {limits.maximum:.10g}" if limits else "",
+        f"{limits.step:.10g}" if limits else "",
         str(field.tier),
         _on(field, enabled=field.enabled) if control != "shown only" else "",
         _on(field, enabled=twin_on),

@@ -224,20 +224,27 @@ async def test_a_silent_gateway_stays_connected() -> None:
 
 
 async def test_a_gateway_that_falls_silent_swallows_what_is_on_its_way() -> None:
-    served = line(Speed.WIRE)
+    served = SlaveLine(Bank.default(still=True), turnaround=0.1)
     async with serve_tcp(served) as server, connected(server) as client:
         client.send(trigger(1))
-        await client.read(32)
-        server.go_silent()
+        async with asyncio.timeout(PATIENCE):
+            while not served.counters.heard:
+                await asyncio.sleep(0)
+            server.go_silent()
+            while served.due() is not None:
+                await asyncio.sleep(0.01)
         assert await client.hears_nothing()
+        assert served.counters.replies == 1
 
 
 async def test_stopping_leaves_no_timer_behind() -> None:
-    served = line(Speed.WIRE)
+    served = SlaveLine(Bank.default(still=True), turnaround=5.0)
     async with serve_tcp(served) as server, connected(server) as client:
         client.send(trigger(1))
-        await client.read(32)
-        assert served.due() is not None
+        async with asyncio.timeout(PATIENCE):
+            while not served.counters.heard:
+                await asyncio.sleep(0)
+    assert served.due() is not None
 
 
 async def test_a_gateway_closes_by_itself_and_comes_back() -> None:
@@ -340,6 +347,7 @@ async def test_a_reply_to_a_port_that_was_closed_is_lost() -> None:
         async with asyncio.timeout(PATIENCE):
             while served.due() is not None:
                 await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
         port = Pty(server.url)
         assert await port.ask(trigger(2)) == whole(served, 2)
         port.close()
@@ -349,11 +357,14 @@ async def test_a_reader_that_does_not_read_loses_bytes_and_stops_nobody() -> Non
     served = line()
     async with serve_pty(served) as server:
         port = Pty(server.url)
-        for _ in range(400):
+        assert await port.ask(trigger(1)) == whole(served)
+        for turn in range(400):
             os.write(port.handle, trigger(1))
-            await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE):
+                while served.counters.heard < 2 + turn:
+                    await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
-            while served.counters.heard < 400:
+            while served.due() is not None:
                 await asyncio.sleep(0.01)
         kept = os.read(port.handle, 1_000_000)
         assert 0 < len(kept) < 400 * 308

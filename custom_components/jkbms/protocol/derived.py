@@ -6,6 +6,7 @@ another moment than its cells, and its power has no sign (rs485.md 8, quirks 19,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from .alarms import NOTICE_MASK, PROBLEM_MASK, active
@@ -26,12 +27,23 @@ type Values = Mapping[str, Value]
 _Q = Quantity
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A live block with what several values follow from, worked out once."""
+
+    values: Values
+    cells: Mapping[int, float]
+    """Volts by cell number."""
+    resistances: Mapping[int, float]
+    """Milliohms by cell number."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Derived[T](Datum[T]):
     """A value computed from the values of one block."""
 
     block: Block = Block.LIVE
-    compute: Callable[[Values], T | None]
+    compute: Callable[[Reading], T | None]
 
 
 def number(values: Values, field: Field[Any]) -> float | None:
@@ -59,80 +71,88 @@ def _by_cell(values: Values, fields: tuple[Field[float], ...]) -> dict[int, floa
     }
 
 
-def _power(values: Values) -> float | None:
-    volts, amperes = number(values, TOTAL_VOLTAGE), number(values, CURRENT)
+def _power(reading: Reading) -> float | None:
+    volts, amperes = (
+        number(reading.values, TOTAL_VOLTAGE),
+        number(reading.values, CURRENT),
+    )
     if volts is None or amperes is None:
         return None
     return round(volts * amperes, 3)
 
 
-def _charging_power(values: Values) -> float | None:
-    power = _power(values)
+def _charging_power(reading: Reading) -> float | None:
+    power = _power(reading)
     return None if power is None else max(0.0, power)
 
 
-def _discharging_power(values: Values) -> float | None:
-    power = _power(values)
+def _discharging_power(reading: Reading) -> float | None:
+    power = _power(reading)
     return None if power is None else max(0.0, -power)
 
 
-def _average(values: Values) -> float | None:
-    volts = cells(values).values()
+def _average(reading: Reading) -> float | None:
+    volts = reading.cells.values()
     return round(sum(volts) / len(volts), 3) if volts else None
 
 
-def _delta(values: Values) -> float | None:
-    volts = cells(values).values()
+def _delta(reading: Reading) -> float | None:
+    volts = reading.cells.values()
     return round(max(volts) - min(volts), 3) if volts else None
 
 
+type _PerCell = Callable[[Reading], Mapping[int, float]]
+_VOLTAGES: Final = attrgetter("cells")
+_RESISTANCES: Final = attrgetter("resistances")
+
+
 def _extreme(
-    fields: tuple[Field[float], ...], pick: Callable[..., Any]
-) -> Callable[[Values], float | None]:
-    def compute(values: Values) -> float | None:
-        of_cell = _by_cell(values, fields)
-        return pick(of_cell.values()) if of_cell else None
+    of: _PerCell, pick: Callable[..., Any]
+) -> Callable[[Reading], float | None]:
+    def compute(reading: Reading) -> float | None:
+        by_cell = of(reading)
+        return pick(by_cell.values()) if by_cell else None
 
     return compute
 
 
 def _extreme_cell(
-    fields: tuple[Field[float], ...], pick: Callable[..., Any]
-) -> Callable[[Values], int | None]:
-    def compute(values: Values) -> int | None:
-        of_cell = _by_cell(values, fields)
-        return pick(of_cell, key=of_cell.__getitem__) if of_cell else None
+    of: _PerCell, pick: Callable[..., Any]
+) -> Callable[[Reading], int | None]:
+    def compute(reading: Reading) -> int | None:
+        by_cell = of(reading)
+        return pick(by_cell, key=by_cell.__getitem__) if by_cell else None
 
     return compute
 
 
-def _word(values: Values, field: Field[float]) -> int | None:
-    value = number(values, field)
+def _word(reading: Reading, field: Field[float]) -> int | None:
+    value = number(reading.values, field)
     return None if value is None else int(value)
 
 
-def _balancing(values: Values) -> bool | None:
-    state = _word(values, BALANCING_STATE)
+def _balancing(reading: Reading) -> bool | None:
+    state = _word(reading, BALANCING_STATE)
     return None if state is None else state != 0
 
 
 _DIRECTIONS: Final = ("off", "charging", "discharging")
 
 
-def _balancing_direction(values: Values) -> str | None:
-    state = _word(values, BALANCING_STATE)
+def _balancing_direction(reading: Reading) -> str | None:
+    state = _word(reading, BALANCING_STATE)
     if state is None or state >= len(_DIRECTIONS):
         return None
     return _DIRECTIONS[state]
 
 
-def _problem(values: Values) -> bool | None:
-    word = _word(values, ALARM_BITMASK)
+def _problem(reading: Reading) -> bool | None:
+    word = _word(reading, ALARM_BITMASK)
     return None if word is None else bool(word & PROBLEM_MASK)
 
 
-def _notice(values: Values) -> bool | None:
-    word = _word(values, ALARM_BITMASK)
+def _notice(reading: Reading) -> bool | None:
+    word = _word(reading, ALARM_BITMASK)
     return None if word is None else bool(word & NOTICE_MASK)
 
 
@@ -140,9 +160,9 @@ _MAX_NAMED: Final = 5
 """A state of Home Assistant holds 255 characters."""
 
 
-def _errors(values: Values) -> str | None:
+def _errors(reading: Reading) -> str | None:
     """Name the active alarms; what healthy packs also report is none of them."""
-    word = _word(values, ALARM_BITMASK)
+    word = _word(reading, ALARM_BITMASK)
     if word is None:
         return None
     names = [alarm.name for alarm in active(word & ~NOTICE_MASK)]
@@ -152,8 +172,8 @@ def _errors(values: Values) -> str | None:
     return ", ".join(shown) or "OK"
 
 
-def _wire_alarm_cells(values: Values) -> str | None:
-    word = _word(values, WIRE_ALARMS)
+def _wire_alarm_cells(reading: Reading) -> str | None:
+    word = _word(reading, WIRE_ALARMS)
     if word is None:
         return None
     numbers = [str(n + 1) for n in range(word.bit_length()) if word >> n & 1]
@@ -164,7 +184,7 @@ def _derived[T](
     key: str,
     name: str,
     quantity: Quantity,
-    compute: Callable[[Values], T | None],
+    compute: Callable[[Reading], T | None],
     *,
     enabled: bool = True,
     role: Role = Role.MEASUREMENT,
@@ -201,38 +221,38 @@ DERIVED: Final[tuple[Derived[Any], ...]] = (
         "min_cell_voltage",
         "Lowest cell voltage",
         _Q.CELL_VOLTAGE,
-        _extreme(CELL_VOLTAGES, min),
+        _extreme(_VOLTAGES, min),
     ),
     _derived(
         "max_cell_voltage",
         "Highest cell voltage",
         _Q.CELL_VOLTAGE,
-        _extreme(CELL_VOLTAGES, max),
+        _extreme(_VOLTAGES, max),
     ),
     _derived(
         "min_voltage_cell",
         "Lowest cell number",
         _Q.NUMBER,
-        _extreme_cell(CELL_VOLTAGES, min),
+        _extreme_cell(_VOLTAGES, min),
     ),
     _derived(
         "max_voltage_cell",
         "Highest cell number",
         _Q.NUMBER,
-        _extreme_cell(CELL_VOLTAGES, max),
+        _extreme_cell(_VOLTAGES, max),
     ),
     _derived(
         "max_cell_resistance",
         "Highest lead resistance",
         _Q.RESISTANCE,
-        _extreme(CELL_RESISTANCES, max),
+        _extreme(_RESISTANCES, max),
         enabled=False,
     ),
     _derived(
         "max_resistance_cell",
         "Highest lead resistance cell",
         _Q.NUMBER,
-        _extreme_cell(CELL_RESISTANCES, max),
+        _extreme_cell(_RESISTANCES, max),
         enabled=False,
     ),
     _derived("balancing", "Balancing", _Q.ACTIVITY, _balancing),
@@ -267,4 +287,5 @@ DERIVED: Final[tuple[Derived[Any], ...]] = (
 
 def derive(values: Values) -> dict[str, Value]:
     """Return all values derived from a live block."""
-    return {derived.key: derived.compute(values) for derived in DERIVED}
+    reading = Reading(values, cells(values), _by_cell(values, CELL_RESISTANCES))
+    return {derived.key: derived.compute(reading) for derived in DERIVED}
