@@ -49,20 +49,32 @@ async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> boo
         name=entry.title,
         manufacturer=MANUFACTURER,
     )
+    _follow_changes(hass, entry)
     coordinator = BusCoordinator(hass, entry)
     await coordinator.async_start()
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    return True
+
+
+def _follow_changes(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
+    """Reload when the entry gets another shape, also while it is being set up."""
     shape = _Shape.of(entry)
+    reloading = False
 
     async def reload_when_reshaped(
         hass: HomeAssistant, entry: ConfigEntry[Any]
     ) -> None:
-        if _Shape.of(entry) != shape:
-            hass.config_entries.async_schedule_reload(entry.entry_id)
+        nonlocal reloading
+        if reloading or _Shape.of(entry) == shape:
+            return
+        reloading = True
+        for subentry_id, *_ in shape.packs:
+            if subentry_id not in entry.subentries:
+                clear_other_bms(hass, subentry_id)
+        hass.config_entries.async_schedule_reload(entry.entry_id)
 
     entry.async_on_unload(entry.add_update_listener(reload_when_reshaped))
-    return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bool:

@@ -32,7 +32,7 @@ async def async_setup_entry(
             [PackOnline(coordinator, pack, online, ONLINE.enabled)],
             config_subentry_id=pack.subentry_id,
         )
-    async_add_pack_entities(
+    await async_add_pack_entities(
         entry,
         async_add_entities,
         [

@@ -34,8 +34,8 @@ def is_met(entry: ConfigEntry, found: Mapping[int, BmsState]) -> bool:
     serials = {state.identity.serial_number for state in found.values()}
     known = [subentry.data for subentry in bms_subentries(entry)]
     return not known or any(
-        data[CONF_SERIAL_NUMBER] in serials
-        if data[CONF_SERIAL_NUMBER]
+        data.get(CONF_SERIAL_NUMBER) in serials
+        if data.get(CONF_SERIAL_NUMBER)
         else data[CONF_ADDRESS] in found
         for data in known
     )
@@ -53,7 +53,7 @@ def moves(entry: ConfigEntry, found: Mapping[int, BmsState]) -> dict[str, int]:
     old = {s.subentry_id: s.data[CONF_ADDRESS] for s in bms_subentries(entry)}
     new: dict[str, int] = {}
     for subentry in bms_subentries(entry):
-        serial = subentry.data[CONF_SERIAL_NUMBER]
+        serial = subentry.data.get(CONF_SERIAL_NUMBER)
         places = heard.get(serial) if serial else None
         if places and old[subentry.subentry_id] not in places:
             new[subentry.subentry_id] = min(places)

@@ -19,10 +19,11 @@ from .pack import Pack
 from .protocol.datum import Block, Field
 from .protocol.master import Availability, Event, ForeignMaster, Master, Plan, Updated
 from .protocol.state import BmsState
+from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change
 from .repairs import clear_foreign_master, raise_foreign_master
 from .subentries import bms_subentries
-from .transport.link import LinkError, timing_of
+from .transport.link import LinkError, LinkFault, timing_of
 from .transport.session import LinkState, LinkStatus, Session
 from .write_errors import check_writable, raise_for_result
 
@@ -58,6 +59,11 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         self._listening: defaultdict[str, defaultdict[str, list[CALLBACK_TYPE]]] = (
             defaultdict(lambda: defaultdict(list))
         )
+        self._available: dict[str, bool] = {}
+        """What the entities of each pack were told."""
+        self._missed: set[str] = set()
+        """Packs that the log says are away."""
+        self._started = False
         self._identifying: dict[int, asyncio.Future[None]] = {}
         self._first_values = asyncio.Event()
         if not any(bms_subentries(entry)):
@@ -81,7 +87,7 @@ class BusCoordinator(DataUpdateCoordinator[None]):
     async def async_start(self) -> None:
         """Open the line and wait a moment for first values.
 
-        Raises ConfigEntryNotReady when the line cannot be opened.
+        Raises ConfigEntryNotReady when the line cannot be opened, or not be held.
         """
         clear_foreign_master(self.hass, self.config_entry)
         # The entry cancels the task when it unloads or fails to set up, and the task
@@ -92,14 +98,22 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         try:
             await self.session.opened()
         except LinkError as error:
-            raise ConfigEntryNotReady(
-                translation_domain=DOMAIN,
-                translation_key=f"link_{error.fault}",
-                translation_placeholders={"url": self.url},
-            ) from error
+            raise self._not_ready(error.fault) from error
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_VALUES):
                 await self._first_values.wait()
+        # A gateway that serves somebody else may take a connection just to close it.
+        status = self.session.status
+        if status.state is LinkState.DOWN and status.fault is not None:
+            raise self._not_ready(status.fault)
+        self._started = True
+
+    def _not_ready(self, fault: LinkFault) -> ConfigEntryNotReady:
+        return ConfigEntryNotReady(
+            translation_domain=DOMAIN,
+            translation_key=f"link_{fault}",
+            translation_placeholders={"url": self.url},
+        )
 
     async def async_write(
         self, subentry_id: str, field: Field[Any], value: float | bool
@@ -110,13 +124,17 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         """
         pack = self.packs[subentry_id]
         check_writable(self, pack, field, value)
-        result = await self.session.write(Change(pack.address, field, value))
+        if pack.mistaken:
+            # What answers there is another BMS.
+            result = WriteResult(Outcome.UNREACHABLE)
+        else:
+            result = await self.session.write(Change(pack.address, field, value))
         raise_for_result(pack, field, value, result)
 
     async def async_identify(self, address: int) -> BmsState | None:
         """Ask an address who is there; None when nobody answers."""
-        if address in self.master.stations:
-            return self.master.stations[address].state
+        if station := self.master.stations.get(address):
+            return station.state if station.state.seen else None
         state = self.master.add(address, self.hass.loop.time()).state
         read: asyncio.Future[None] = self.hass.loop.create_future()
         self._identifying[address] = read
@@ -156,9 +174,7 @@ class BusCoordinator(DataUpdateCoordinator[None]):
 
     def _add_pack(self, subentry: ConfigSubentry) -> None:
         address = subentry.data[CONF_ADDRESS]
-        pack = Pack(
-            self.hass, self.config_entry, subentry, self.master.stations[address]
-        )
+        pack = Pack(self.hass, self.config_entry, subentry, self.master.stations)
         self.packs[subentry.subentry_id] = pack
         self._pack_at[address] = pack
 
@@ -174,11 +190,9 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                     seen = self.master.stations[address].state.seen
                     if len(seen) == len(Block) and not read.done():
                         read.set_result(None)
-                case Availability(address, available) if pack := self._pack_at.get(
-                    address
-                ):
-                    self._log_availability(pack, available)
-                    self._wake(pack, self._listening[pack.subentry_id].keys())
+                case Availability(address) if pack := self._pack_at.get(address):
+                    self._wake(pack, ())
+                    self._look_for_moved()
                 case ForeignMaster():
                     _LOGGER.warning(
                         "%s: another master speaks on this bus; not asking any more",
@@ -189,27 +203,42 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                 case _:
                     pass
 
-    def _wake(self, pack: Pack, keys: Iterable[str]) -> None:
+    def _wake(self, pack: Pack, changed: Iterable[str]) -> None:
+        """Call whoever waits for these values, or everybody when the pack comes or goes."""
         listening = self._listening[pack.subentry_id]
-        woken = {call for key in tuple(keys) for call in listening.get(key, ())}
+        available = pack.available
+        if available is not self._available.get(pack.subentry_id, False):
+            self._available[pack.subentry_id] = available
+            self._log_availability(pack)
+            changed = tuple(listening)
+        woken = {call for key in changed for call in listening.get(key, ())}
         for call in woken:
             call()
+
+    def _look_for_moved(self) -> None:
+        """Look again at who is mistaken: one that has gone may be the one met there."""
+        for pack in self.packs.values():
+            if pack.mistaken:
+                pack.check_identity()
 
     def _check_first_values(self) -> None:
         if all(pack.station.state.features for pack in self.packs.values()):
             self._first_values.set()
 
-    def _log_availability(self, pack: Pack, available: bool) -> None:
-        if not available:
+    def _log_availability(self, pack: Pack) -> None:
+        """Say once that a pack is away, unless the whole line is, and once that it is back."""
+        if pack.available:
+            if pack.subentry_id in self._missed:
+                self._missed.remove(pack.subentry_id)
+                _LOGGER.info("%s: %s answers again", self.name, pack.name)
+        elif self.last_update_success:
+            self._missed.add(pack.subentry_id)
             _LOGGER.info("%s: %s does not answer any more", self.name, pack.name)
-        elif pack.was_away:
-            _LOGGER.info("%s: %s answers again", self.name, pack.name)
-        pack.was_away = not available
 
     @callback
     def _on_status(self, status: LinkStatus) -> None:
         match status.state:
-            case LinkState.DOWN if self.last_update_success:
+            case LinkState.DOWN if self._started and self.last_update_success:
                 self.last_update_success = False
                 _LOGGER.warning(
                     "%s: the line is down (%s: %s); trying again until it is back",

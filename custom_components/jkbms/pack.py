@@ -1,6 +1,7 @@
 """One BMS as Home Assistant knows it: its subentry, its device, its values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import logging
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -25,6 +26,8 @@ from .protocol.state import BmsState, Update
 from .repairs import clear_other_bms, raise_other_bms
 from .subentries import bms_subentries, remembered_features, subentry_data
 
+_LOGGER = logging.getLogger(__name__)
+
 
 class Pack:
     """One BMS; entities read their values from its state."""
@@ -34,16 +37,16 @@ class Pack:
         hass: HomeAssistant,
         entry: ConfigEntry[Any],
         subentry: ConfigSubentry,
-        station: Station,
+        stations: Mapping[int, Station],
     ) -> None:
-        """Take what the subentry remembers; values follow from the station."""
+        """Take what the subentry remembers; values follow from its station."""
         self._hass = hass
         self._entry = entry
         self._known = subentry
-        self.station = station
+        self._stations = stations
+        self.station = stations[subentry.data[CONF_ADDRESS]]
         self.features: Features | None = remembered_features(subentry.data)
         """What the BMS has: read now, else remembered, None while never read."""
-        self.was_away = False
         self.mistaken = False
         """Whether a BMS with another serial number answers at the address."""
         self._on_features: list[CALLBACK_TYPE] = []
@@ -108,7 +111,7 @@ class Pack:
     def updated(self, update: Update) -> None:
         """Take note of a block that was read."""
         if update.block is Block.DEVICE:
-            self._check_identity()
+            self.check_identity()
         features = self.state.features
         if features is None or self.mistaken:
             return
@@ -121,15 +124,18 @@ class Pack:
             for call in tuple(self._on_features):
                 call()
 
-    def _check_identity(self) -> None:
+    @callback
+    def check_identity(self) -> None:
         """Notice that another BMS answers at this address."""
         heard = self.state.identity.serial_number
         known = self._subentry.data.get(CONF_SERIAL_NUMBER)
         self.mistaken = None not in (heard, known) and heard != known
         if not self.mistaken:
             clear_other_bms(self._hass, self.subentry_id)
-        elif (owner := self._subentry_of(heard)) is not None:
-            self._swap_addresses(owner)
+            return
+        owner = self._subentry_of(heard)
+        if owner is not None and not self._answers_as_well(owner, heard):
+            self._move_here(owner)
         else:
             raise_other_bms(
                 self._hass, self._entry, self._subentry, self.address, str(heard)
@@ -141,23 +147,52 @@ class Pack:
                 return subentry
         return None
 
-    def _swap_addresses(self, owner: ConfigSubentry) -> None:
-        """Let two packs follow their DIP switches; the entry reloads by itself."""
-        update = self._hass.config_entries.async_update_subentry
-        update(
-            self._entry,
-            self._subentry,
-            data={**self._subentry.data, CONF_ADDRESS: owner.data[CONF_ADDRESS]},
+    def _answers_as_well(self, owner: ConfigSubentry, serial: str | None) -> bool:
+        """Tell whether the serial number was heard where it belongs, too.
+
+        Two BMS with one serial number must not take each other's address for ever. What
+        was read there may be old: it is asked again.
+        """
+        station = self._stations.get(owner.data[CONF_ADDRESS])
+        if (
+            station is None
+            or station is self.station
+            or not station.available
+            or station.state.identity.serial_number != serial
+        ):
+            return False
+        station.due[Block.DEVICE] = self._hass.loop.time()
+        return True
+
+    def _move_here(self, owner: ConfigSubentry) -> None:
+        """Let packs follow their DIP switches; the entry reloads by itself.
+
+        The pack that is stored for this address gets the one that becomes free. Until
+        the reload nothing is done twice, and a third pack may be part of it.
+        """
+        left = owner.data[CONF_ADDRESS]
+        if left == self.address:
+            return
+        _LOGGER.info(
+            "%s has moved from address %s to %s", owner.title, left, self.address
         )
+        update = self._hass.config_entries.async_update_subentry
+        for subentry in bms_subentries(self._entry):
+            if subentry.data[CONF_ADDRESS] == self.address:
+                update(
+                    self._entry, subentry, data={**subentry.data, CONF_ADDRESS: left}
+                )
         update(self._entry, owner, data={**owner.data, CONF_ADDRESS: self.address})
 
     def _remember(self, features: Features) -> None:
+        known = self._subentry.data
         data = {
             **subentry_data(self.address, self.state),
             CONF_FEATURES: features.dump(),
         }
         if (
-            data == self._subentry.data
+            data == known
+            or known[CONF_ADDRESS] != self.address
             or self.subentry_id not in self._entry.subentries
         ):
             return

@@ -11,7 +11,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 
-from .const import CONF_SERIAL_NUMBER, DOMAIN
+from .const import CONF_FEATURES, CONF_SERIAL_NUMBER, DOMAIN
 
 _FOREIGN_MASTER = "foreign_master"
 _OTHER_BMS = "other_bms"
@@ -79,8 +79,9 @@ class _AskAgainFlow(ConfirmRepairFlow):
     async def async_step_confirm(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        if user_input is not None:
-            self.hass.config_entries.async_schedule_reload(self._entry_id)
+        entries = self.hass.config_entries
+        if user_input is not None and entries.async_get_entry(self._entry_id):
+            entries.async_schedule_reload(self._entry_id)
         return await super().async_step_confirm(user_input)
 
 
@@ -95,16 +96,25 @@ class _AcceptBmsFlow(ConfirmRepairFlow):
     async def async_step_confirm(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        entry = self.hass.config_entries.async_get_entry(self._entry_id)
-        if user_input is not None and entry is not None:
-            subentry = entry.subentries[self._subentry_id]
-            self.hass.config_entries.async_update_subentry(
-                entry,
-                subentry,
-                data={**subentry.data, CONF_SERIAL_NUMBER: self._serial_number},
-            )
-            self.hass.config_entries.async_schedule_reload(self._entry_id)
+        if user_input is not None:
+            self._accept()
         return await super().async_step_confirm(user_input)
+
+    def _accept(self) -> None:
+        entries = self.hass.config_entries
+        entry = entries.async_get_entry(self._entry_id)
+        # Both may have been removed while the form was open.
+        if entry is None or self._subentry_id not in entry.subentries:
+            return
+        subentry = entry.subentries[self._subentry_id]
+        data = {
+            **subentry.data,
+            CONF_SERIAL_NUMBER: self._serial_number,
+            # It may have other cells and probes.
+            CONF_FEATURES: None,
+        }
+        entries.async_update_subentry(entry, subentry, data=data)
+        entries.async_schedule_reload(self._entry_id)
 
 
 async def async_create_fix_flow(

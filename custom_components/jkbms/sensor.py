@@ -1,6 +1,6 @@
 """What a pack measures and what it is set to."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, override
 
 from homeassistant.components.sensor import SensorEntity
@@ -28,7 +28,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of all packs."""
-    async_add_pack_entities(entry, async_add_entities, SENSORS, _create)
+    await async_add_pack_entities(entry, async_add_entities, SENSORS, _create)
 
 
 def _create(
@@ -58,14 +58,12 @@ class PackSensor(PackEntity, SensorEntity):
         return value
 
 
-def clock_of(pack: Pack) -> datetime | None:
-    """Return the BMS's clock, which is set to the local time of its owner."""
-    clock = pack.state.get(BMS_CLOCK)
-    if clock is None:
-        return None
+def as_local(clock: datetime, now: datetime) -> datetime:
+    """Return the reading of a clock that is set to the local time of its owner.
+
+    In the hour that comes twice, when summer time ends, the time nearer to now is meant.
+    """
     local = clock.replace(tzinfo=dt_util.get_default_time_zone())
-    # In the hour that comes twice a year twice, the reading nearer to now is meant.
-    now = dt_util.utcnow()
     return min(
         (local, local.replace(fold=1)),
         key=lambda reading: abs(reading.astimezone(dt_util.UTC) - now),
@@ -79,7 +77,8 @@ class PackClock(PackSensor):
     @override
     def reading(self) -> datetime | None:
         """The time that the BMS had when it was last read."""
-        return clock_of(self.pack)
+        clock = self.pack.state.get(BMS_CLOCK)
+        return None if clock is None else as_local(clock, dt_util.utcnow())
 
 
 class PackClockDrift(PackSensor):
@@ -111,9 +110,11 @@ class PackClockDrift(PackSensor):
         return self._drift
 
     def _measured(self) -> float | None:
-        clock = clock_of(self.pack)
-        read = self.pack.state.seen.get(Block.LIVE)
-        if clock is None or read is None:
+        clock = self.pack.state.get(BMS_CLOCK)
+        if clock is None:
             return None
-        age = self.hass.loop.time() - read
-        return round((clock - dt_util.utcnow()).total_seconds() + age)
+        age = timedelta(
+            seconds=self.hass.loop.time() - self.pack.state.seen[Block.LIVE]
+        )
+        then = dt_util.utcnow() - age
+        return round((as_local(clock, then) - then).total_seconds())

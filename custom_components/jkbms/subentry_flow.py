@@ -72,7 +72,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
             return self._move(subentry)
         return self._show_answer(
             "replaced",
-            {"name": subentry.title, "known": subentry.data[CONF_SERIAL_NUMBER]},
+            {"name": subentry.title, "known": subentry.data.get(CONF_SERIAL_NUMBER)},
         )
 
     async def _async_ask(
@@ -102,7 +102,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         self._address, self._state = address, state
         if subentry is None:
             return await self.async_step_confirm()
-        known = subentry.data[CONF_SERIAL_NUMBER]
+        known = subentry.data.get(CONF_SERIAL_NUMBER)
         if known in (None, state.identity.serial_number):
             return self._move(subentry)
         return await self.async_step_replaced()
@@ -164,6 +164,6 @@ def _owner(others: Iterable[ConfigSubentry], state: BmsState) -> ConfigSubentry 
     """Return the BMS that is known by the serial number heard."""
     serial = state.identity.serial_number
     for other in others:
-        if serial is not None and other.data[CONF_SERIAL_NUMBER] == serial:
+        if serial is not None and other.data.get(CONF_SERIAL_NUMBER) == serial:
             return other
     return None

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import entity_registry as er
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.protocol.datum import Block
 
 _PATIENCE: Final = 5.0
 """Seconds; what is waited for takes a fraction of one."""
@@ -44,3 +46,15 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(_PATIENCE):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set a bus up and wait until everything of its packs was read."""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await until(
+        lambda: all(
+            len(pack.state.seen) == len(Block)
+            for pack in entry.runtime_data.packs.values()
+        )
+    )
+    await hass.async_block_till_done()

@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from unittest.mock import patch
 
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentryData
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS
+from custom_components.jkbms.protocol import pacing
+from custom_components.jkbms.protocol.pacing import Timing
 from simulator import Bank, SlaveLine, Speed, TcpServer, serve_tcp
 
-from .bus import subentry_id, title
+from .bus import set_up, subentry_id, title
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +29,10 @@ def bank() -> Bank:
 
 
 @pytest.fixture
-def line(bank: Bank) -> SlaveLine:
-    """The line they are on, without the waiting of a real one."""
+def line(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> SlaveLine:
+    """The line they are on: bytes take no time, so nobody has to wait for quiet."""
+    monkeypatch.setattr(pacing, "_QUIET_START", 0.002)
+    monkeypatch.setattr(pacing, "_QUIET_MIN", 0.002)
     return SlaveLine(bank, speed=Speed.FAST)
 
 
@@ -75,7 +79,7 @@ def entry(
         version=1,
         minor_version=1,
         subentries_data=[
-            ConfigSubentryData(
+            ConfigSubentryDataWithId(
                 subentry_id=subentry_id(address),
                 subentry_type=SUBENTRY_BMS,
                 title=title(address),
@@ -94,8 +98,7 @@ async def loaded(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> AsyncIterator[MockConfigEntry]:
     """The entry, set up, its packs read once; unloaded after the test."""
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
+    await set_up(hass, entry)
     yield entry
     if entry.state is ConfigEntryState.LOADED:
         assert await hass.config_entries.async_unload(entry.entry_id)
@@ -107,5 +110,22 @@ def everything_enabled() -> Iterator[None]:
     """Enable also the entities that start out disabled."""
     with patch(
         "homeassistant.helpers.entity.Entity.entity_registry_enabled_default", True
+    ):
+        yield
+
+
+@pytest.fixture
+def quick_looks() -> Iterator[None]:
+    """Let the looks at a line take moments: silence costs as long as one waits for it."""
+    network = Timing(answer=0.08, gap=0.05)
+    serial = Timing(answer=0.08, gap=0.05)
+    package = "custom_components.jkbms"
+    with (
+        patch(f"{package}.config_flow.LISTEN_FOR", 0.4),
+        patch(f"{package}.transport.link.NETWORK", network),
+        patch(f"{package}.transport.link.SERIAL", serial),
+        patch(f"{package}.protocol.scan.NETWORK", network),
+        patch(f"{package}.protocol.scan._MBAP_WAIT", 0.3),
+        patch(f"{package}.protocol.scan._QUIET", 0.04),
     ):
         yield

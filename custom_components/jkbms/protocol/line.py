@@ -269,6 +269,9 @@ class Line:
             if own == request and now - sent < _ECHO_WITHIN:
                 self._unechoed.remove((sent, own))
                 self.traffic[Traffic.ECHOES] += 1
+                if self._pending is not None:
+                    # What came until now was the echo, not the beginning of an answer.
+                    self._pending.first = None
                 return
         self.traffic[Traffic.FOREIGN] += 1
         yield Foreign(request.address)

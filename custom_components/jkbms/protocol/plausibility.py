@@ -11,6 +11,7 @@ from .codecs import Value
 from .datum import Block, Field, Quantity
 from .derived import cells, number
 from .fields import (
+    ALARM_BITMASK,
     CELL_COUNT,
     CHARGING_CYCLES,
     CURRENT,
@@ -48,6 +49,8 @@ _PACK_SHARE: Final = 0.02
 """Cells and pack are sampled apart: up to 26 mV seen in captures, a load step more."""
 _MAX_CURRENT: Final = 2000.0
 """A; the largest "current range" seen is 1500 A (rs485.md 2.5)."""
+_WIRE_ALARMS: Final = 1 << 0 | 1 << 2
+"""Lead resistance too high, and cells missing (rs485.md 6.1)."""
 _TEMPERATURES: Final = range(-60, 151)
 _CELL_SETTINGS: Final = tuple(
     field for field in SETTINGS if field.quantity is Quantity.CELL_VOLTAGE
@@ -84,9 +87,11 @@ def _live(values: Values) -> Implausible | None:
         return Implausible.CELL_VOLTAGE
     total = number(values, TOTAL_VOLTAGE)
     tolerance = max(_PACK_TOLERANCE, _PACK_SHARE * sum(volts))
-    # A cell that reads 0 has lost its sense wire: the sum means nothing then, and
-    # the BMS raises its own alarm.
-    if min(volts) > 0 and (total is None or abs(sum(volts) - total) > tolerance):
+    # A cell that reads 0, or that a BMS misses and says so, has lost its sense wire:
+    # the sum means nothing then, and the alarm must get through.
+    told = int(number(values, ALARM_BITMASK) or 0) & _WIRE_ALARMS
+    compared = min(volts) > 0 and not told
+    if total is None or (compared and abs(sum(volts) - total) > tolerance):
         return Implausible.PACK_VOLTAGE
     if _above(values, CURRENT, _MAX_CURRENT):
         return Implausible.CURRENT

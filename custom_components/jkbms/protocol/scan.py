@@ -8,12 +8,23 @@ from typing import Final
 from .datum import BLOCK_OF_TYPE, Block
 from .fields import MAX_ADDRESS
 from .frames import trigger
-from .line import Answered, Foreign, Late, Line, LineEvent, Traffic, Unanswered
+from .line import (
+    Answered,
+    Foreign,
+    Late,
+    Line,
+    LineEvent,
+    Missing,
+    Traffic,
+    Unanswered,
+)
 from .pacing import NETWORK, Patience, Timing
 from .state import BmsState
 from .survey import Finding, diagnose
 
 _QUIET: Final = 0.100
+_NEVER_QUIET: Final = 3.0
+"""A line on which somebody talks without a pause for so long cannot be asked."""
 _READS: Final = 3
 _KEPT: Final = 4096
 _MBAP_WAIT: Final = 2.0
@@ -64,9 +75,12 @@ class Scan:
             for address in self._addresses
         )
         self._total = len(self._tasks)
+        self._shown = 0.0
         self._task: _Task | None = None
         self._heard = bytearray()
         self._started = now
+        self._may_ask_since = now
+        """Since when only the noise on the line keeps it from being asked."""
         self._gateway_asked: float | None = None
         self._gateway_answer = bytearray()
 
@@ -91,20 +105,26 @@ class Scan:
         if self._finding is not None:
             return self._step(now, b"", done=True)
         if self._line.busy:
+            self._may_ask_since = now
             return self._step(now, b"")
         self._skip_found()
         if not self._tasks:
             return self._finish(now)
         start = max(self._started, self._line.last_byte + _QUIET)
         if now < start:
-            return ScanStep(b"", start, False, self._progress)
+            if now < self._may_ask_since + _NEVER_QUIET:
+                return ScanStep(b"", start, False, self._progress)
+            return self._step(now, b"", done=True)
         self._task = self._tasks.popleft()
+        self._may_ask_since = now
         request = trigger(self._task.address, self._task.block)
         return self._step(now, self._line.send(request, now, self._patience.timeout))
 
     @property
     def _progress(self) -> float:
-        return min(1.0, 1 - len(self._tasks) / self._total)
+        """Never falls, though what answers adds to what is left to do."""
+        self._shown = max(self._shown, 1 - len(self._tasks) / self._total)
+        return self._shown
 
     def _step(self, now: float, send: bytes, *, done: bool = False) -> ScanStep:
         deadline = self._line.deadline
@@ -133,8 +153,10 @@ class Scan:
                 elif task.address not in self.found:
                     self.found[task.address] = state
                     self._read_rest(task)
-            case Unanswered() if task and task.address in self.found:
-                self._retry(task)
+            case Unanswered(missing=missing) if task:
+                # Bytes instead of an answer: somebody may be there after all.
+                if missing is Missing.DAMAGED or task.address in self.found:
+                    self._retry(task)
             case Late():
                 self._task = task
             case _:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import contextlib
 from enum import StrEnum
 import errno
+import re
 import socket
 from typing import Final, Self, override
 from urllib.parse import urlsplit
@@ -69,6 +70,7 @@ _BY_ERRNO: Final = {
     errno.ENOTTY: LinkFault.INVALID_ADDRESS,
     errno.EISDIR: LinkFault.INVALID_ADDRESS,
 }
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 def fault_of(error: Exception) -> LinkFault:
@@ -78,12 +80,25 @@ def fault_of(error: Exception) -> LinkFault:
             return LinkFault.TIMEOUT
         case socket.gaierror():
             return LinkFault.UNKNOWN_HOST
+        case OSError(errno=None):
+            return _fault_among(_ERRNO.findall(str(error)))
         case OSError():
             return _BY_ERRNO.get(error.errno or 0, LinkFault.FAILED)
         case ValueError() | UnknownUriScheme():
             return LinkFault.INVALID_ADDRESS
         case _:
             return LinkFault.FAILED
+
+
+def _fault_among(numbers: list[str]) -> LinkFault:
+    """Name the fault where a name stands for several addresses and each has failed.
+
+    asyncio joins their errors in one text; where one refuses, a gateway is there.
+    """
+    faults = [_BY_ERRNO.get(int(number), LinkFault.FAILED) for number in numbers]
+    if LinkFault.REFUSED in faults:
+        return LinkFault.REFUSED
+    return faults[-1] if faults else LinkFault.FAILED
 
 
 def is_network(url: str) -> bool:
@@ -124,6 +139,7 @@ class Link(asyncio.Protocol):
                 await link._connect(url)
         except Exception as error:
             # Proxies raise whatever their own libraries do; each means "not open".
+            await link.close()
             raise LinkError(fault_of(error), str(error) or repr(error)) from error
         return link
 
@@ -154,14 +170,18 @@ class Link(asyncio.Protocol):
         """Give the port back; afterwards neither callback is called again."""
         self._receive = _ignore
         self._lost = _ignore
-        if self._transport is None:
+        transport = self._transport
+        if transport is None:
             return
-        self._transport.close()
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await asyncio.shield(self._closed)
-        except TimeoutError:
-            self._transport.abort()
+        transport.close()
+        if not await self._has_closed():
+            # Bytes that nobody takes, or a server that does not answer.
+            transport.abort()
+            await self._has_closed()
+
+    async def _has_closed(self) -> bool:
+        done, _ = await asyncio.wait([self._closed], timeout=_CLOSE_TIMEOUT)
+        return bool(done)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

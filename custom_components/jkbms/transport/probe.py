@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ..protocol.scan import Scan
 from ..protocol.state import BmsState
@@ -12,7 +13,8 @@ from .link import Link, LinkError, LinkFault, timing_of
 type Progress = Callable[[float], None]
 """Told how far the look has come, 0 to 1."""
 
-_TICKS = 16
+_TICKS: Final = 16
+"""How often the progress of listening is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from .link import Link, LinkError, LinkFault
 _RETRY_MIN: Final = 1.0
 _RETRY_MAX: Final = 60.0
 _RETRY_SHARE: Final = 8
-"""The wait grows to an eighth of the outage: data is back 10 s after a short one."""
+"""The wait is an eighth of the outage: a minute without a line ends within 10 s."""
+_RETRY_MAX_MISSING: Final = 5.0
+"""To look for a port that is not there costs nothing."""
 _SILENT_AFTER: Final = 30.0
-"""Seconds without a byte, while asking, after which the line is opened anew."""
+"""Seconds from a request with not a byte after it until the line is opened anew."""
 
 
 class LinkState(StrEnum):
@@ -58,8 +60,8 @@ class Session:
         self._ended: asyncio.Future[LinkError] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[WriteResult]] = {}
-        self._heard = self._loop.time()
-        """When the last byte was heard, or the line was opened."""
+        self._unheard: float | None = None
+        """When the first request was sent after the last byte that was heard."""
         self._down_since: float | None = None
         self._opened: asyncio.Future[LinkError | None] = self._loop.create_future()
         self.status = LinkStatus(LinkState.CONNECTING)
@@ -70,10 +72,11 @@ class Session:
         try:
             while True:
                 error = await self._hold_line()
-                self._went_down(error)
-                await asyncio.sleep(self._pause())
+                outage = self._went_down(error)
+                await asyncio.sleep(_pause(error.fault, outage))
                 self.reconnects += 1
         finally:
+            self._first_attempt(LinkError(LinkFault.LOST, "closed by this side"))
             self._publish(self._master.disconnected(self._loop.time()))
             if self._timer is not None:
                 self._timer.cancel()
@@ -100,12 +103,13 @@ class Session:
         step = self._master.advance(now, data)
         if step.send and self._link is not None:
             self._link.write(step.send)
+            self._unheard = now if self._unheard is None else self._unheard
         wake = step.wake
-        if self._link is not None and self._master.asking:
-            silent_at = self._heard + _SILENT_AFTER
-            if now >= silent_at:
-                self._end(LinkError(LinkFault.SILENT, "no byte was heard"))
-            wake = min(wake, max(silent_at, now + 1))
+        if self._unheard is not None:
+            if now < (silent_at := self._unheard + _SILENT_AFTER):
+                wake = min(wake, silent_at)
+            else:
+                self._end(LinkError(LinkFault.SILENT, "nobody answers"))
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if wake == inf else self._loop.call_at(wake, self.advance)
@@ -123,36 +127,34 @@ class Session:
         try:
             self._link = link
             self._first_attempt(None)
-            self._heard = self._loop.time()
-            if self.status.fault is not LinkFault.SILENT:
+            self._master.connected(self._loop.time())
+            # After an outage only a byte proves that the line is back: a gateway may
+            # take a connection just to close it, again and again.
+            if self._down_since is None or not self._master.asking:
                 self._set_status(LinkStatus(LinkState.CONNECTED))
-            self._master.connected(self._heard)
             self.advance()
             return await ended
         finally:
             self._link = None
+            self._unheard = None
             await link.close()
 
     def _first_attempt(self, error: LinkError | None) -> None:
         if not self._opened.done():
             self._opened.set_result(error)
 
-    def _went_down(self, error: LinkError) -> None:
+    def _went_down(self, error: LinkError) -> float:
+        """Take note of it and return how long nothing has been heard."""
         now = self._loop.time()
         if self._down_since is None:
             self._down_since = now
         self._set_status(LinkStatus(LinkState.DOWN, error.fault, str(error)))
         self._publish(self._master.disconnected(now))
         self.advance()
-
-    def _pause(self) -> float:
-        """Return how long to wait before the line is opened again."""
-        now = self._loop.time()
-        share = (now - (self._down_since or now)) / _RETRY_SHARE
-        return min(_RETRY_MAX, max(_RETRY_MIN, share))
+        return now - self._down_since
 
     def _received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        self._unheard = None
         self._down_since = None
         self._set_status(LinkStatus(LinkState.CONNECTED))
         self.advance(data)
@@ -179,3 +181,16 @@ class Session:
                     ended.set_result(event.result)
         if events:
             self._on_events(events)
+
+
+def _pause(fault: LinkFault, outage: float) -> float:
+    """Return how long to wait before the line is opened again."""
+    match fault:
+        case LinkFault.SILENT:
+            # It opens well: asking on is how packs that wake up are noticed.
+            longest = _RETRY_MIN
+        case LinkFault.NO_SUCH_PORT:
+            longest = _RETRY_MAX_MISSING
+        case _:
+            longest = _RETRY_MAX
+    return min(longest, max(_RETRY_MIN, outage / _RETRY_SHARE))

@@ -1,0 +1,103 @@
+"""How long to keep quiet and how long to wait."""
+
+import pytest
+
+from custom_components.jkbms.protocol.pacing import NETWORK, SERIAL, Pace, Patience
+
+
+def answered(pace: Pace, times: int) -> None:
+    for _ in range(times):
+        pace.answered()
+
+
+def test_the_quiet_time_begins_at_100_ms_and_shrinks_to_50() -> None:
+    pace = Pace()
+    assert pace.quiet == pytest.approx(0.1)
+    assert not pace.settled
+    quiet = []
+    for _ in range(6):
+        answered(pace, 8)
+        quiet.append(round(pace.quiet, 3))
+    assert quiet == [0.09, 0.08, 0.07, 0.06, 0.05, 0.05]
+    assert pace.settled
+
+
+def test_silence_of_a_living_bms_doubles_the_quiet_time_up_to_400_ms() -> None:
+    pace = Pace()
+    quiet = []
+    for _ in range(4):
+        pace.unheard()
+        quiet.append(round(pace.quiet, 3))
+    assert quiet == [0.2, 0.4, 0.4, 0.4]
+
+
+def test_the_quiet_time_never_goes_again_where_requests_were_lost_twice() -> None:
+    """A pack that needs 75 ms is not heard below."""
+    pace = Pace()
+    lost = 0
+    for _ in range(3000):
+        if pace.quiet < 0.075:
+            pace.unheard()
+            lost += 1
+        else:
+            pace.answered()
+    assert lost == 2
+    assert pace.quiet == pytest.approx(0.08)
+    assert pace.settled
+
+
+def test_a_single_loss_in_a_thousand_is_noise_and_forgotten() -> None:
+    pace = Pace()
+    answered(pace, 40)
+    pace.unheard()
+    answered(pace, 1000)
+    pace.unheard()
+    answered(pace, 80)
+    assert pace.quiet == pytest.approx(0.05)
+
+
+def test_a_loss_at_a_longer_quiet_time_than_before_is_no_hint() -> None:
+    pace = Pace()
+    answered(pace, 40)
+    pace.unheard()
+    pace.unheard()
+    answered(pace, 200)
+    assert pace.quiet == pytest.approx(0.05)
+
+
+def test_a_loss_starts_the_count_of_answers_anew() -> None:
+    pace = Pace()
+    answered(pace, 7)
+    pace.unheard()
+    quiet = pace.quiet
+    answered(pace, 7)
+    assert pace.quiet == quiet
+    answered(pace, 1)
+    assert pace.quiet < quiet
+
+
+@pytest.mark.parametrize(("timing", "first"), [(SERIAL, 0.5), (NETWORK, 1.0)])
+def test_before_the_first_answer_the_link_tells_how_long_to_wait(
+    timing: object, first: float
+) -> None:
+    assert timing in (SERIAL, NETWORK)
+    patience = Patience(SERIAL if timing is SERIAL else NETWORK)
+    assert patience.worst is None
+    assert patience.timeout == first
+
+
+def test_patience_follows_the_slowest_answer_of_late() -> None:
+    patience = Patience(SERIAL)
+    patience.took(0.015)
+    assert patience.timeout == pytest.approx(0.12)
+    patience.took(0.2)
+    assert patience.timeout == pytest.approx(0.62)
+    for _ in range(600):
+        patience.took(0.015)
+    assert patience.timeout == pytest.approx(0.12)
+
+
+def test_patience_has_an_end() -> None:
+    patience = Patience(NETWORK)
+    patience.took(30.0)
+    assert patience.timeout == pytest.approx(3.0)
