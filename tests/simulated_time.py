@@ -14,16 +14,18 @@ from typing import Any, Final, override
 import pytest
 
 MARKER: Final = "simulated_time"
-_GRACE: Final = 0.003
+_GRACE: Final = 0.004
 """Real seconds for bytes that are on their way through the kernel."""
-_LONGEST_JUMP: Final = 0.5
-"""Simulated seconds at most between two looks at the sockets."""
+_STEP: Final = 0.5
+_STEPS: Final = 4
+"""What has not arrived after so many steps was not on its way: the clock jumps on."""
 
 
 class _SkippingSelector(selectors.DefaultSelector):
     """Waits no longer than bytes need, and moves the clock instead."""
 
     loop: SimulatedLoop
+    _steps = 0
 
     @override
     def select(
@@ -32,8 +34,13 @@ class _SkippingSelector(selectors.DefaultSelector):
         if timeout is None or timeout <= 0 or self.loop.threads:
             return super().select(timeout)
         if ready := super().select(min(timeout, _GRACE)):
+            self._steps = 0
             return ready
-        self.loop.skip(min(timeout, _LONGEST_JUMP))
+        self._steps += 1
+        step = timeout if self._steps > _STEPS else min(timeout, _STEP)
+        if step == timeout:
+            self._steps = 0
+        self.loop.skip(step)
         return []
 
 
@@ -80,8 +87,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 def loop_factories(
     item: pytest.Item,
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
-    """Return the loop of a test that asks for simulated time."""
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return the loop that a test runs on."""
     if item.get_closest_marker(MARKER) is None:
-        return None
+        return {"real": asyncio.new_event_loop}
     return {"simulated": SimulatedLoop}

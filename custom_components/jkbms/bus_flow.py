@@ -59,7 +59,7 @@ def moves(entry: ConfigEntry, found: Mapping[int, BmsState]) -> dict[str, int]:
             new[subentry.subentry_id] = min(places)
     free = sorted({old[one] for one in new} - set(new.values()))
     displaced = [one for one in old if one not in new and old[one] in set(new.values())]
-    return new | dict(zip(displaced, free, strict=True))
+    return new | dict(zip(displaced, free, strict=False))
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """The address of a line: from what a person types or picks to one spelling, and to a name."""
 
-from ipaddress import AddressValueError, IPv6Address
 import os
 from pathlib import Path
 import re
@@ -67,12 +66,9 @@ async def async_name(hass: HomeAssistant, device: str) -> str:
 
 def _host(parts: SplitResult) -> str | None:
     host = parts.hostname or ""
-    if ":" not in host:
-        return host if _HOST.fullmatch(host) else None
-    try:
-        return f"[{IPv6Address(host)}]"
-    except AddressValueError:
-        return None
+    if ":" in host:
+        return f"[{host}]"
+    return host if _HOST.fullmatch(host) else None
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -72,7 +72,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
             return self._move(subentry)
         return self._show_answer(
             "replaced",
-            {"name": subentry.title, "known": subentry.data.get(CONF_SERIAL_NUMBER)},
+            {"name": subentry.title, "known": str(subentry.data[CONF_SERIAL_NUMBER])},
         )
 
     async def _async_ask(

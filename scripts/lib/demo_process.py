@@ -94,8 +94,8 @@ class Ended(DemoError):
     def __init__(self, child: Child) -> None:
         """Say which, and what it said last."""
         super().__init__(
-            f"{child.name} ended by itself (exit code {child.process.returncode}). The end of its log:\n"
-            f"{last_words(child.log)}\nThe whole log: {child.log.relative_to(ROOT)}"
+            f"{child.name} ended by itself (exit code {child.process.returncode}).\n"
+            f"{last_words(child.log)}The log is {child.log.relative_to(ROOT)}"
         )
         self.child = child
 
@@ -143,6 +143,6 @@ async def guarded[T](work: Coroutine[Any, Any, T], *children: Child) -> T:
 
 
 def last_words(log: Path, lines: int = 8) -> str:
-    """Return the end of a log."""
+    """Return the end of a log, indented."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+    return "".join(f"    {line}\n" for line in text.splitlines()[-lines:])

@@ -117,15 +117,15 @@ def everything_enabled() -> Iterator[None]:
 @pytest.fixture
 def quick_looks() -> Iterator[None]:
     """Let the looks at a line take moments: silence costs as long as one waits for it."""
-    network = Timing(answer=0.08, gap=0.05)
-    serial = Timing(answer=0.08, gap=0.05)
+    network = Timing(answer=0.05, gap=0.05)
+    serial = Timing(answer=0.05, gap=0.05)
     package = "custom_components.jkbms"
     with (
-        patch(f"{package}.config_flow.LISTEN_FOR", 0.4),
+        patch(f"{package}.config_flow.LISTEN_FOR", 0.25),
         patch(f"{package}.transport.link.NETWORK", network),
         patch(f"{package}.transport.link.SERIAL", serial),
         patch(f"{package}.protocol.scan.NETWORK", network),
         patch(f"{package}.protocol.scan._MBAP_WAIT", 0.3),
-        patch(f"{package}.protocol.scan._QUIET", 0.04),
+        patch(f"{package}.protocol.scan._QUIET", 0.005),
     ):
         yield

@@ -122,6 +122,7 @@ class TestOnePack:
             )
 
         assert shown() == (STATE_OFF, "off")
-        for raw, direction in ((1, "charging"), (2, "discharging")):
-            bank[1].set("balancer_state", raw)
-            await until(lambda wanted=(STATE_ON, direction): shown() == wanted)
+        bank[1].set("balancer_state", 1)
+        await until(lambda: shown() == (STATE_ON, "charging"))
+        bank[1].set("balancer_state", 2)
+        await until(lambda: shown() == (STATE_ON, "discharging"))

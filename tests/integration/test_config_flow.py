@@ -268,7 +268,7 @@ async def test_a_dialog_that_is_closed_during_a_scan_gives_the_port_back(
         "host name:8899",
         "http://192.168.1.50:80",
         "socket://[::1",
-        "socket://[::1%lo]:8899",
+        "socket://[zz::1]:8899",
     ],
 )
 async def test_what_is_no_address_is_refused_and_the_flow_goes_on(
@@ -302,9 +302,9 @@ async def test_a_port_of_another_entry_is_refused_under_another_name_too(
 ) -> None:
     alias = tmp_path / "usb-adapter"
     async with serve_pty(line, link=alias) as adapter:
-        MockConfigEntry(domain=DOMAIN, data={"device": "socket://gateway:1"}).add_to_hass(
-            hass
-        )
+        MockConfigEntry(
+            domain=DOMAIN, data={"device": "socket://gateway:1"}
+        ).add_to_hass(hass)
         MockConfigEntry(domain=DOMAIN, data={"device": adapter.url}).add_to_hass(hass)
         dialog = await _add(hass, os.path.realpath(alias))
         assert dialog.step == "abort:already_configured"
@@ -549,9 +549,7 @@ async def test_a_master_that_speaks_up_during_the_scan_stops_it(
 async def _modbus_tcp_gateway() -> AsyncIterator[int]:
     """A gateway that translates: it understands MBAP and drops everything else."""
 
-    async def serve(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1024):
             if len(data) >= 8 and data[2:4] == bytes(2):
                 unit, function = data[6:8]

@@ -8,7 +8,6 @@ from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity_platform import PlatformData
-from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -175,6 +174,11 @@ class TestOnePack:
         """One pack."""
         return (1,)
 
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        """Read it often."""
+        return {"poll_interval": 0.2}
+
     @pytest.mark.usefixtures("loaded")
     async def test_what_is_enabled_from_the_start(self, hass: HomeAssistant) -> None:
         enabled: dict[str, set[str]] = {}
@@ -245,22 +249,19 @@ class TestOnePack:
     async def test_cells_that_are_seen_later_are_added_and_none_is_added_twice(
         self, hass: HomeAssistant, bank: Bank, entry: MockConfigEntry, caplog: Any
     ) -> None:
-        bank[1].set("cell_presence", 0x00FF)
+        def fit(cells: int) -> None:
+            bank[1].set("cell_presence", (1 << cells) - 1)
+            millivolts = [
+                bank[1].number_of(f"cell_voltage_{n + 1}") for n in range(cells)
+            ]
+            bank[1].set("pack_voltage", sum(millivolts))
+
+        fit(8)
         await set_up(hass, entry)
         assert entity_id(hass, "sensor", 1, "cell_voltage_9") is None
         before = len(of_pack(hass, 1))
-        bank[1].set("cell_presence", 0x01FF)
-        bank[1].set("pack_voltage", bank[1].number_of("pack_voltage") // 8 * 9)
-        station = entry.runtime_data.packs[subentry_id(1)].station
-        seen = station.counts.ok
-        await async_setup_component(hass, "homeassistant", {})
-        await hass.services.async_call(
-            "homeassistant",
-            "update_entity",
-            {"entity_id": "sensor.pack_1_total_voltage"},
-            blocking=True,
-        )
-        await until(lambda: station.counts.ok > seen)
+        fit(9)
+        await until(lambda: entity_id(hass, "sensor", 1, "cell_voltage_9"))
         await hass.async_block_till_done()
         assert float(state_of(hass, "sensor", 1, "cell_voltage_9").state) > 3
         assert len(of_pack(hass, 1)) == before + 3  # voltage and two resistances

@@ -114,7 +114,16 @@ def test_a_pack_that_answers_live_only_after_another_trigger_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["flip:rate=0.0008", "drop:rate=0.0008", "torn:rate=0.3", "noise:rate=0.001", "silent:rate=0.3", "padding:after=2", "echo"]
+    "fault",
+    [
+        "flip:rate=0.0008",
+        "drop:rate=0.0008",
+        "torn:rate=0.3",
+        "noise:rate=0.001",
+        "silent:rate=0.3",
+        "padding:after=2",
+        "echo",
+    ],
 )
 def test_packs_are_found_on_a_bad_line(fault: str) -> None:
     line = SlaveLine(bank_of(1, 2, 3), faults=[parse_fault(fault)], seed=2)

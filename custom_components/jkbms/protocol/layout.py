@@ -240,9 +240,9 @@ def blanked(register: int, data: bytes) -> bytes:
     shown = bytearray(data)
     for field in FIELDS:
         if field.role is Role.SECRET:
-            start = max(0, field.address - register)
-            end = min(len(data), field.address + field.codec.size - register)
-            shown[start:end] = bytes(max(0, end - start))
+            at = field.address - register
+            for byte in range(max(0, at), min(len(data), at + field.codec.size)):
+                shown[byte] = 0
     return bytes(shown)
 
 

@@ -20,7 +20,7 @@ from .writing import Change
 
 _GONE_CYCLES: Final = 3
 _GONE_AFTER: Final = 30.0
-"""A BMS is away when silent for 3 of its cycles, 30 s at least (design 5)."""
+"""A BMS is away when silent for 3 of its cycles, 30 s at least (architecture.md 5)."""
 _SILENT_AFTER: Final = 3
 """Requests in a row without an answer before a BMS is probed instead of asked."""
 _BURST_AFTER: Final = 2
@@ -83,13 +83,12 @@ class Station:
     @property
     def alive(self) -> bool:
         """Whether it answers, as far as the last requests tell."""
-        return self.heard is not None and self.misses < _SILENT_AFTER
+        return self.misses < _SILENT_AFTER
 
     def gone_at(self) -> float:
-        """Return when it counts as away if it stays silent."""
-        if self.heard is None:
-            return float("-inf")
-        return self.heard + max(_GONE_CYCLES * self.cycle, _GONE_AFTER)
+        """Return when it counts as away if no live values that can be believed come."""
+        read = self.state.seen.get(Block.LIVE, float("-inf"))
+        return read + max(_GONE_CYCLES * self.cycle, _GONE_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,10 @@ class Master:
         self.line = Line(timing, self.stations)
         self._bus_patience = Patience(timing)
         self._jobs: list[WriteJob] = []
+        self._dropped: list[Written] = []
         self._asking: WriteJob | Block | None = None
+        self._since_aside = 0
+        """Requests since the last of those that give way to others."""
         self._heard_framer = Framer()
         self._attributor = Attributor()
         self.yielded = False
@@ -194,12 +196,18 @@ class Master:
         return station
 
     def remove(self, address: int) -> None:
-        """Ask an address no longer; an answer under way is dropped."""
+        """Ask an address no longer; an answer or a change under way is dropped."""
         del self.stations[address]
+        for job in [job for job in self._jobs if job.change.address == address]:
+            self._jobs.remove(job)
+            self._dropped.append(Written(job.change, job.abandon()))
+            if self._asking is job:
+                self._asking = None
 
     def advance(self, now: float, data: bytes = b"") -> Step:
         """Take in what was heard and return what to do."""
-        events: list[Event] = []
+        events: list[Event] = [*self._dropped]
+        self._dropped.clear()
         if self.yielded:
             self._listen(data, now, events)
         else:
@@ -253,31 +261,33 @@ class Master:
         station.patience.took(answer.latency)
         self._bus_patience.took(answer.latency)
         station.pace.answered()
-        station.misses = 0
-        station.heard = now
-        update = self._take_over(station, asking, answer.frame, now, events)
+        believed = True
+        if answer.frame is not None:
+            believed = self._take_over(station, answer.frame, now, events)
+        if believed:
+            station.misses = 0
+            station.heard = now
+        else:
+            station.misses += 1
+            self._silent(station)
         if isinstance(asking, WriteJob):
-            asking.answered(answer.frame if update or not answer.frame else None, now)
+            asking.answered(answer.frame if believed else None, now)
             self._close(asking, events)
+        elif asking is not None and not believed:
+            self._ask_again(station, asking, now)
 
     def _take_over(
-        self,
-        station: Station,
-        asking: WriteJob | Block | None,
-        frame: Frame | None,
-        now: float,
-        events: list[Event],
-    ) -> Update | None:
-        block = BLOCK_OF_TYPE.get(frame.type) if frame else None
-        if frame is None or block is None:
-            return None
+        self, station: Station, frame: Frame, now: float, events: list[Event]
+    ) -> bool:
+        """Take over a frame; tell whether it can be believed."""
+        block = BLOCK_OF_TYPE.get(frame.type)
+        if block is None:
+            return False
         before = station.state.seen.get(Block.LIVE)
         update = station.state.take_frame(frame, block, now)
         if update is None:
             station.counts.implausible += 1
-            if asking is block:
-                station.due[block] = now
-            return None
+            return False
         station.counts.ok += 1
         if block is Block.LIVE:
             station.live_misses = 0
@@ -286,10 +296,11 @@ class Master:
         elif block is Block.DEVICE:
             station.unverified = False
         events.append(Updated(station.address, update))
-        if not station.available and not station.unverified:
+        fresh = now < station.gone_at()
+        if fresh and not station.available and not station.unverified:
             station.available = True
             events.append(Availability(station.address, True))
-        return update
+        return True
 
     def _refused(self, refused: Refused, now: float, events: list[Event]) -> None:
         asking, self._asking = self._asking, None
@@ -314,13 +325,19 @@ class Master:
         else:
             station.counts.damaged += 1
         station.misses += 1
-        if not station.alive:
-            station.unverified = True
+        self._silent(station)
         if isinstance(asking, WriteJob):
             asking.unanswered(now)
             self._close(asking, events)
         elif asking is not None:
             self._ask_again(station, asking, now)
+
+    @staticmethod
+    def _silent(station: Station) -> None:
+        if not station.alive:
+            station.unverified = True
+            # Longer quiet times did not help: that was not the reason.
+            station.pace.forgive()
 
     def _ask_again(self, station: Station, block: Block, now: float) -> None:
         """Retry a BMS that is alive; probe one that is not every other cycle."""
@@ -358,12 +375,11 @@ class Master:
     def _listen(self, data: bytes, now: float, events: list[Event]) -> None:
         """Take over what the other master makes the BMS say; never speak."""
         for heard in self._attributor.feed(self._heard_framer.feed(data)):
-            if not isinstance(heard, Attributed) or not heard.acknowledged:
-                continue
-            station = self.stations.get(heard.address or 0)
-            if station is not None and station.address == heard.address:
-                station.heard = now
-                self._take_over(station, None, heard.frame, now, events)
+            match heard:
+                case Attributed(frame, int(address), acknowledged=True):
+                    station = self.stations.get(address)
+                    if station and self._take_over(station, frame, now, events):
+                        station.heard = now
 
     # -- what to send -------------------------------------------------------------
 
@@ -383,10 +399,12 @@ class Master:
                 return sent
         if not self.stations:
             return b""
-        station, block = self._most_due()
+        station, block = self._choose(now)
         if now < self._start_of(station, station.due[block]):
             return b""
         asked = block if station.alive else self._probe(station)
+        aside = self._is_aside(station, asked)
+        self._since_aside = 0 if aside else self._since_aside + 1
         station.due[asked] = self._next_due(station, asked, now)
         self._asking = asked
         return self.line.send(
@@ -429,11 +447,31 @@ class Master:
         interval = self.plan.interval(block)
         return max(station.due[block] + interval, now + interval / 2)
 
-    def _most_due(self) -> tuple[Station, Block]:
-        return min(
-            ((station, block) for station in self.stations.values() for block in Block),
-            key=lambda pair: pair[0].due[pair[1]],
-        )
+    def _choose(self, now: float) -> tuple[Station, Block]:
+        """Return what to ask next: the most overdue of what need not stand back."""
+        pairs = [(s, block) for s in self.stations.values() for block in Block]
+        overdue = [(s, block) for s, block in pairs if s.due[block] <= now]
+        first = [(s, b) for s, b in overdue if not self._stands_back(s, b, now)]
+        return min(first or overdue or pairs, key=lambda pair: pair[0].due[pair[1]])
+
+    def _stands_back(self, station: Station, block: Block, now: float) -> bool:
+        """Tell whether a request gives way to others that are due.
+
+        A full bus takes one of them in each round of live values. One that needs a long
+        quiet time after a silence would keep the line idle besides.
+        """
+        if not self._is_aside(station, block):
+            return False
+        if self._since_aside < len(self.stations):
+            return True
+        impatient = now >= station.due[block] + self.plan.live
+        return now < self._start_of(station, now) and not impatient
+
+    @staticmethod
+    def _is_aside(station: Station, block: Block) -> bool:
+        """Tell whether nothing new is to be expected, or nothing at all."""
+        known = block in station.state.seen and not station.unverified
+        return station.misses > 0 or (known and block is not Block.LIVE)
 
     def _timeout(self, station: Station) -> float:
         if station.patience.worst is None:
@@ -446,11 +484,11 @@ class Master:
         return max(wanted, quiet)
 
     def _wake(self, now: float) -> float:
-        times = list(self._wake_times())
+        times = list(self._wake_times(now))
         gone = [s.gone_at() for s in self.stations.values() if s.available]
         return max(now, min((*times, *gone), default=float("inf")))
 
-    def _wake_times(self) -> Iterator[float]:
+    def _wake_times(self, now: float) -> Iterator[float]:
         if not self._may_send:
             return
         deadline = self.line.deadline
@@ -461,5 +499,5 @@ class Master:
         for job in self._current_jobs():
             yield self._start_of(self.stations[job.change.address], job.not_before)
         if self.stations:
-            station, block = self._most_due()
+            station, block = self._choose(now)
             yield self._start_of(station, station.due[block])

@@ -72,6 +72,12 @@ class Pace:
         self._answered = 0
         self.quiet = min(_QUIET_MAX, max(2 * self.quiet, self._floor))
 
+    def forgive(self) -> None:
+        """Forget the last losses: it is not there, so the quiet time was not to blame."""
+        self.quiet = max(_QUIET_START, self._floor)
+        self._suspect = None
+        self._answered = 0
+
 
 class Patience:
     """How long to wait for the first byte of an answer."""

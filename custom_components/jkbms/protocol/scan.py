@@ -8,16 +8,7 @@ from typing import Final
 from .datum import BLOCK_OF_TYPE, Block
 from .fields import MAX_ADDRESS
 from .frames import trigger
-from .line import (
-    Answered,
-    Foreign,
-    Late,
-    Line,
-    LineEvent,
-    Missing,
-    Traffic,
-    Unanswered,
-)
+from .line import Answered, Foreign, Late, Line, LineEvent, Missing, Traffic, Unanswered
 from .pacing import NETWORK, Patience, Timing
 from .state import BmsState
 from .survey import Finding, diagnose

@@ -1,4 +1,4 @@
-"""What is on a line: told by listening, before the first byte is sent (design 5)."""
+"""What is on a line: told by listening, before the first byte is sent (architecture.md 5)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -174,9 +174,11 @@ class WriteJob:
             self._end(Outcome.PROVEN, current)
 
     def _compare(self, current: bytes, now: float) -> None:
-        if current == self._wanted:
+        # The neighbours in the register may be changed by others meanwhile.
+        found = self.change.found(current)
+        if found == self.change.found(self._wanted):
             self._end(Outcome.PROVEN, current)
-        elif current != self._before:
+        elif found != self.change.found(self._before):
             self._end(Outcome.CLAMPED, current)
         elif not self._acknowledged:
             if self._writes >= _WRITES:

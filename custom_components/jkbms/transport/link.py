@@ -198,8 +198,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on that the line has ended."""
         self._transport = None
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._closed.set_result(None)
         self._lost(exc)
 
 
