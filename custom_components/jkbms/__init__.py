@@ -48,6 +48,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> boo
         identifiers={(DOMAIN, entry.entry_id)},
         name=entry.title,
         manufacturer=MANUFACTURER,
+        model="RS485 bus",
     )
     _follow_changes(hass, entry)
     coordinator = BusCoordinator(hass, entry)

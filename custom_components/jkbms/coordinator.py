@@ -150,6 +150,15 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         return state if state.seen else None
 
     @override
+    async def async_request_refresh(self) -> None:
+        """Ask for the live values now, as the action `update_entity` wants."""
+        now = self.hass.loop.time()
+        for station in self.master.stations.values():
+            if station.alive:
+                station.due[Block.LIVE] = min(station.due[Block.LIVE], now)
+        self.session.advance()
+
+    @override
     @callback
     def async_add_listener(
         self, update_callback: CALLBACK_TYPE, context: Any = None

@@ -125,7 +125,8 @@ def quick_looks() -> Iterator[None]:
         patch(f"{package}.transport.link.NETWORK", network),
         patch(f"{package}.transport.link.SERIAL", serial),
         patch(f"{package}.protocol.scan.NETWORK", network),
+        patch(f"{package}.protocol.pacing._TIMEOUT_MIN", 0.04),
         patch(f"{package}.protocol.scan._MBAP_WAIT", 0.3),
-        patch(f"{package}.protocol.scan._QUIET", 0.005),
+        patch(f"{package}.protocol.scan._QUIET", 0.02),
     ):
         yield

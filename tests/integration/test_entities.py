@@ -8,6 +8,7 @@ from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity_platform import PlatformData
+from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -266,6 +267,24 @@ class TestOnePack:
         assert float(state_of(hass, "sensor", 1, "cell_voltage_9").state) > 3
         assert len(of_pack(hass, 1)) == before + 3  # voltage and two resistances
         assert "does not generate unique IDs" not in caplog.text
+        assert await hass.config_entries.async_unload(entry.entry_id)
+
+    async def test_a_person_may_ask_for_new_values_now(
+        self, hass: HomeAssistant, bank: Bank, entry: MockConfigEntry
+    ) -> None:
+        hass.config_entries.async_update_entry(entry, options={"poll_interval": 60})
+        await set_up(hass, entry)
+        await async_setup_component(hass, "homeassistant", {})
+        bank[1].set("soc", 42)
+        await hass.services.async_call(
+            "homeassistant",
+            "update_entity",
+            {"entity_id": "sensor.pack_1_state_of_charge"},
+            blocking=True,
+        )
+        await until(
+            lambda: state_of(hass, "sensor", 1, "state_of_charge").state == "42"
+        )
         assert await hass.config_entries.async_unload(entry.entry_id)
 
     async def test_a_pack_that_was_never_heard_is_offline_and_nothing_else(

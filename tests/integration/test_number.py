@@ -3,11 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from homeassistant.components.number.const import (
-    ATTR_VALUE,
-    DOMAIN,
-    SERVICE_SET_VALUE,
-)
+from homeassistant.components.number.const import ATTR_VALUE, DOMAIN, SERVICE_SET_VALUE
 from homeassistant.const import ATTR_ENTITY_ID, STATE_UNAVAILABLE
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError

@@ -4,14 +4,13 @@ The packs are read by the simulator's own transcription of the register map, so 
 in the table of values shows here.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from homeassistant.const import STATE_UNKNOWN
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, State
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -295,17 +294,19 @@ class TestOnePack:
         assert drift.attributes["unit_of_measurement"] == "s"
         assert -95 <= float(drift.state) <= -90
 
-        # One second is what an answer takes; it is no drift.
-        written = None
-        for seconds in (1, 0):
+        async def tick(seconds: int) -> State:
             clock = state_of(hass, "sensor", 1, "bms_clock").state
             ticked = slow + timedelta(seconds=seconds)
             bank[1].set("rtc", int((ticked - datetime(2020, 1, 1)).total_seconds()))
-            while state_of(hass, "sensor", 1, "bms_clock").state == clock:
-                await asyncio.sleep(0.01)
-            assert state_of(hass, "sensor", 1, "bms_clock_drift").state == drift.state
-            assert written in (None, drift.last_reported)
-            written = drift.last_reported
+            await until(lambda: state_of(hass, "sensor", 1, "bms_clock").state != clock)
+            return state_of(hass, "sensor", 1, "bms_clock_drift")
+
+        # One second is what an answer takes; it is no drift.
+        steady = await tick(1)
+        reported = steady.last_reported
+        assert steady.state == drift.state
+        assert (await tick(0)).last_reported == reported
+
         fast = local + timedelta(hours=1)
         bank[1].set("rtc", int((fast - datetime(2020, 1, 1)).total_seconds()))
         await until(

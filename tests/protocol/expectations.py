@@ -111,9 +111,7 @@ COMPUTED: Final[dict[str, Read]] = {
     "cell_voltages_mv": lambda v: [round(1000 * c) for c in cells(v).values()],
     "cell_count": lambda v: len(present_cells(v)),
     "charge_phase": lambda v: str(v["charge_status"]).upper(),
-    "battery_type_id": lambda v: (
-        ("lfp", "li_ion", "lto").index(str(v["battery_type"]))
-    ),
+    "battery_type_id": lambda v: ("lfp", "li_ion", "lto").index(str(v["battery_type"])),
     "runtime_text": lambda v: _days_hours(_number(v, "total_runtime")),
     "cell_resistances_ohm": lambda v: [
         _number(v, f"cell_resistance_{cell}") / 1000 for cell in present_cells(v)

@@ -124,9 +124,7 @@ def test_a_captured_frame_says_what_its_source_states(name: str) -> None:
     if isinstance(named := expected.get("cell_voltages_v"), dict):
         expected.pop("cell_voltages_v")
         assert {cell: cells(values)[int(cell)] for cell in named} == named
-    ours = {
-        key: read_expected(key, values) for key in expected if key not in OUTSIDE
-    }
+    ours = {key: read_expected(key, values) for key in expected if key not in OUTSIDE}
     stated = {key: value for key, value in expected.items() if key not in OUTSIDE}
     assert ours == pytest.approx(stated, abs=1e-6)
     assert {key: values[SETTINGS[key]] for key in settings} == pytest.approx(settings)
@@ -291,7 +289,9 @@ def test_a_captured_cycle_has_the_segments_that_its_source_names() -> None:
     assert [sizes[type(item).__name__] for item in framed(capture.data)] == [
         size for _, size in segments
     ]
-    senders = ["master" if h.address == 0 else "slave  01" for h in attributed(capture.data)]
+    senders = [
+        "master" if h.address == 0 else "slave  01" for h in attributed(capture.data)
+    ]
     assert senders == [sender for sender, size in segments if size == 300]
 
 

@@ -56,7 +56,9 @@ def test_hex_text_with_any_white_space_is_read_from_a_file(tmp_path: Path) -> No
     assert printed(run(str(file))) == lines(CYCLE)
 
 
-@pytest.mark.parametrize("arguments", [("--raw",), ("--raw", "-"), ("--protocol", "rs485", "--raw", "-")])
+@pytest.mark.parametrize(
+    "arguments", [("--raw",), ("--raw", "-"), ("--protocol", "rs485", "--raw", "-")]
+)
 def test_binary_is_read_from_the_standard_input(arguments: tuple[str, ...]) -> None:
     result = run(*arguments, stdin=CYCLE)
     assert printed(result) == lines(CYCLE)
@@ -102,7 +104,7 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(tmp_path: Path) -> None:
     file.write_bytes(CYCLE * 50)
     result = subprocess.run(
         f"'{COMMAND}' --raw '{file}' | head -n 1",
-        shell=True,  # noqa: S602  # a pipe that breaks is what is tested
+        shell=True,  # a pipe that breaks is what is tested
         capture_output=True,
         check=True,
         executable="/bin/bash",
@@ -111,19 +113,41 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(tmp_path: Path) -> None:
     assert result.stderr == b""
 
 
-def test_it_runs_without_home_assistant_and_shadows_no_module() -> None:
-    code = (
-        "import sys, runpy; sys.argv = ['x', 'decode', '--help']\n"
-        "try: runpy.run_path('scripts/lib/standalone.py')\n"
-        "except SystemExit: pass\n"
-        "import select, numbers\n"
-        "assert 'jkbms' not in (select.__file__ or '') + numbers.__file__\n"
-        "print(sorted(m for m in sys.modules if 'homeassistant' in m or 'serialx' in m))\n"
-    )
+def test_it_imports_the_standard_library_and_the_protocol_alone() -> None:
     result = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=ROOT, capture_output=True, check=True
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "scripts/lib/standalone.py",
+            "decode",
+            "-",
+        ],
+        cwd=ROOT,
+        input=b"",
+        capture_output=True,
+        check=True,
     )
-    assert result.stdout.decode().splitlines()[-1] == "[]"
+    told = result.stderr.decode().splitlines()
+    modules = {
+        line.rpartition("|")[2].strip()
+        for line in told
+        if line.startswith("import time:")
+    }
+    ours = {name for name in modules if name.startswith("custom_components")}
+    package = "custom_components.jkbms.protocol"
+    assert f"{package}.stream" in ours
+    assert all(
+        name == "custom_components" or f"{name}.".startswith(f"{package}.")
+        for name in ours
+    )
+    # What the interpreter of a virtual environment loads by itself is not ours.
+    foreign = {
+        name
+        for name in modules
+        if name.startswith(("homeassistant", "serialx", "probatio"))
+    }
+    assert foreign == set()
 
 
 def test_the_function_behind_the_command(
@@ -237,7 +261,11 @@ def test_the_firmware_is_learnt_from_the_same_pack_earlier_in_the_stream() -> No
     of, other = pack(heating_start=3, heating_stop=8), pack(address=2)
     settings = answer_of(of, Block.SETTINGS)
     unknown, _, *_, learnt, _ = lines(
-        settings + answer_of(other, Block.DEVICE) + settings + answer_of(of, Block.DEVICE) + settings
+        settings
+        + answer_of(other, Block.DEVICE)
+        + settings
+        + answer_of(of, Block.DEVICE)
+        + settings
     )
     assert unknown["values"]["heating_start_temperature"] is None
     assert learnt["values"]["heating_start_temperature"] == 3

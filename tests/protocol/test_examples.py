@@ -72,7 +72,10 @@ def test_the_sums_of_all_triggers_are_those_of_the_table(row: str) -> None:
     address, *sums = bytes.fromhex(row)
     for block, place in zip(BLOCKS, range(0, 12, 4), strict=True):
         head = bytes((address, 0x10, *block.trigger.to_bytes(2), 0, 1))
-        asked, answered = bytes(sums[place : place + 2]), bytes(sums[place + 2 : place + 4])
+        asked, answered = (
+            bytes(sums[place : place + 2]),
+            bytes(sums[place + 2 : place + 4]),
+        )
         request = trigger(address, block)
         assert request.encode() == head + b"\x02\0\0" + asked
         ack = Ack(address, block.trigger, 1)
@@ -317,7 +320,9 @@ def test_example_8_address_3() -> None:
     assert subset(live, expected) == expected
     assert settings["device_address"] == 3
     # 0x3300: bits 8, 9, 12, 13.
-    assert [settings[key] for key in ("timed_stored_data", "charging_float_mode")] == [True] * 2
+    assert [settings[key] for key in ("timed_stored_data", "charging_float_mode")] == [
+        True
+    ] * 2
     assert [settings[key] for key in ("heater", "smart_sleep")] == [False] * 2
 
 
@@ -372,7 +377,9 @@ def test_example_12_settings_of_address_0_over_a_register_read() -> None:
     assert list(decode_registers(0x1000, data).values()) == [3.5, 2.58, 2.62, 3.65]
 
 
-@pytest.mark.parametrize("name", [n for n, d in GOLDEN.items() if d[4] in BLOCK_OF_TYPE])
+@pytest.mark.parametrize(
+    "name", [n for n, d in GOLDEN.items() if d[4] in BLOCK_OF_TYPE]
+)
 def test_a_block_reads_the_same_over_registers_as_in_a_frame(name: str) -> None:
     """The frame is turned into what FC03 returns: each number the other way round."""
     frame = GOLDEN[name]

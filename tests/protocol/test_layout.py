@@ -111,9 +111,15 @@ def test_registers_of_changed_meaning_need_the_firmware() -> None:
     unknown = decode_registers(0x1116, data)
     assert set(unknown.values()) == {None}
     new = decode_registers(0x1116, data, firmware=Firmware(15, 41))
-    assert (new["heating_start_temperature"], new["battery_overtemp_alarm"]) == (60, None)
+    assert (new["heating_start_temperature"], new["battery_overtemp_alarm"]) == (
+        60,
+        None,
+    )
     old = decode_registers(0x1116, data, firmware=Firmware(14, 20))
-    assert (old["heating_start_temperature"], old["battery_overtemp_alarm"]) == (None, 60)
+    assert (old["heating_start_temperature"], old["battery_overtemp_alarm"]) == (
+        None,
+        60,
+    )
 
 
 def test_secrets_are_blanked_however_they_are_cut() -> None:

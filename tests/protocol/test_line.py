@@ -260,6 +260,13 @@ def test_an_echo_may_come_as_late_as_the_answer() -> None:
     assert line.traffic[Traffic.ECHOES] == 2
 
 
+def test_an_echo_may_come_when_nothing_is_awaited_any_more() -> None:
+    line = asking()
+    tick(line, 0.5)
+    assert receive(line, ASK.encode(), 0.7) == []
+    assert line.traffic[Traffic.ECHOES] == 1
+
+
 def test_the_same_request_twice_is_once_an_echo() -> None:
     line = asking()
     assert receive(line, ASK.encode() * 2) == [Foreign(1)]

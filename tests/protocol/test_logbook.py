@@ -57,7 +57,11 @@ def test_a_detailed_log_comes_in_many_frames_and_one_ack() -> None:
     while (due := line.due()) is not None:
         data += b"".join(line.collect(due))
     *frames, ack = framed(data)
-    assert [len(log_records(f.data)) for f in frames if isinstance(f, Frame)] == [12, 12, 6]
+    assert [len(log_records(f.data)) for f in frames if isinstance(f, Frame)] == [
+        12,
+        12,
+        6,
+    ]
     assert ack == Ack(1, 0x1622, 1)
 
 

@@ -164,6 +164,14 @@ def test_an_answer_to_an_address_no_longer_asked_is_dropped() -> None:
         assert master.advance(0.9, data).events == ()
 
 
+def test_a_late_answer_of_an_address_not_asked_teaches_nothing() -> None:
+    master = Master([1], Plan(), SERIAL, 0.0)
+    assert master.advance(0.5, answer_of(pack(address=4), Block.LIVE)).events == ()
+    before = master.stations[1].patience.timeout
+    master.advance(1.0, answer_of(pack(address=1), Block.LIVE))
+    assert master.stations[1].patience.timeout > before
+
+
 # -- sixteen packs ------------------------------------------------------------------
 
 
@@ -726,7 +734,9 @@ def test_a_change_ends_with_its_bus(how: str) -> None:
     ended: list[Written] = []
     match how:
         case "outage":
-            ended = [e for e in bus.master.disconnected(bus.now) if isinstance(e, Written)]
+            ended = [
+                e for e in bus.master.disconnected(bus.now) if isinstance(e, Written)
+            ]
         case "another master":
             bus.intrusion = [(bus.now, trigger(7, Block.LIVE).encode())]
         case _:

@@ -203,6 +203,13 @@ def test_a_line_that_is_never_quiet_is_given_up() -> None:
     assert step.progress == 1
 
 
+def test_a_line_that_is_never_quiet_is_noise() -> None:
+    line = SlaveLine(Bank([]), faults=[parse_fault("noise:every=0.05:burst=30")])
+    done = scanned(line)
+    assert done.scan.finding is Finding.NOISE
+    assert done.seconds < 60
+
+
 def test_a_late_answer_does_not_confuse_the_scan() -> None:
     answers = {trigger(3, Block.LIVE).encode(): answer_of(pack(address=2), Block.LIVE)}
     done = scanned(SlaveLine(bank_of(1)), answers=answers)

@@ -34,7 +34,9 @@ from .helpers import frame_of, pack
 CAPTURES: Final = {capture.id: capture for capture in frames()}
 
 
-def take(state: BmsState, block: Block, kind: int = 0, **raw: float | bytes) -> Update | None:
+def take(
+    state: BmsState, block: Block, kind: int = 0, **raw: float | bytes
+) -> Update | None:
     return state.take_frame(frame_of(pack(kind, **raw), block), block, 1.0)
 
 
@@ -175,7 +177,10 @@ def test_the_firmware_learnt_later_gives_ambiguous_settings_their_meaning() -> N
     raw: dict[str, float | bytes] = {"heating_start": 3, "heating_stop": 8}
     assert take(state, Block.SETTINGS, **raw)
     assert state.firmware is None
-    heating, alarm = BY_KEY["heating_start_temperature"], BY_KEY["battery_overtemp_alarm"]
+    heating, alarm = (
+        BY_KEY["heating_start_temperature"],
+        BY_KEY["battery_overtemp_alarm"],
+    )
     assert (state.get(heating), state.get(alarm)) == (None, None)
     update = take(state, Block.DEVICE)
     assert update is not None
@@ -197,6 +202,20 @@ def test_the_same_place_is_another_setting_on_older_firmware() -> None:
     update = take(state, Block.DEVICE, software_version=b"14.20\0\0\0")
     assert update is not None
     assert update.changed == frozenset()
+
+
+def test_firmware_that_is_updated_changes_what_the_settings_mean() -> None:
+    state = BmsState()
+    for block in Block:
+        assert take(state, block)
+    assert state.values["discharge_utp"] is None
+    update = take(state, Block.DEVICE, software_version=b"19.27\0\0\0")
+    assert update is not None
+    assert update.changed == {
+        "software_version",
+        "discharge_utp",
+        "discharge_utp_recovery",
+    }
 
 
 def test_a_state_knows_who_it_is() -> None:
@@ -256,7 +275,10 @@ def test_a_broken_sense_wire_does_not_change_the_layout() -> None:
 def test_a_bms_that_misses_a_cell_and_says_so_is_believed() -> None:
     """The sum of the cells means nothing then, but the alarm is what matters."""
     assert rejected(cell_presence=0x7FFF) is Implausible.PACK_VOLTAGE
-    for alarm in ("Balance lead resistance too high", "Cell count does not match setting"):
+    for alarm in (
+        "Balance lead resistance too high",
+        "Cell count does not match setting",
+    ):
         (bit,) = (a.bit for a in ALARMS if a.name == alarm)
         state = live(cell_presence=0x7FFF, alarms=1 << bit)
         assert state.values["errors"] == alarm
@@ -279,7 +301,9 @@ def test_power_has_the_sign_of_the_current() -> None:
 
 
 def test_cell_extremes_come_from_the_cells_that_are_there() -> None:
-    state = live(cell_voltage_4=3333, cell_voltage_9=3200, highest_cell=0, lowest_cell=0)
+    state = live(
+        cell_voltage_4=3333, cell_voltage_9=3200, highest_cell=0, lowest_cell=0
+    )
     assert state.values["max_cell_voltage"] == 3.333
     assert state.values["max_voltage_cell"] == 4
     assert state.values["min_cell_voltage"] == 3.2
@@ -289,7 +313,12 @@ def test_cell_extremes_come_from_the_cells_that_are_there() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "balancing", "direction"),
-    [(0, False, "off"), (1, True, "charging"), (2, True, "discharging"), (3, True, None)],
+    [
+        (0, False, "off"),
+        (1, True, "charging"),
+        (2, True, "discharging"),
+        (3, True, None),
+    ],
 )
 def test_the_balancer_has_a_direction(
     raw: int, balancing: bool, direction: str | None
@@ -361,7 +390,11 @@ def test_features_need_live_values_and_device_info() -> None:
 def test_a_bms_has_the_cells_and_probes_that_are_connected() -> None:
     found = features(temperature_2=-2000)
     assert found.cells == tuple(range(1, 17))
-    assert found.probes == ("temperature_sensor_1", "temperature_sensor_4", "temperature_sensor_5")
+    assert found.probes == (
+        "temperature_sensor_1",
+        "temperature_sensor_4",
+        "temperature_sensor_5",
+    )
     assert found.has(BY_KEY["cell_voltage_16"])
     assert not found.has(BY_KEY["cell_voltage_17"])
     assert not found.has(BY_KEY["connection_resistance_17"])
@@ -405,13 +438,17 @@ def test_what_is_disabled_is_not_used_unless_somebody_objects() -> None:
 
 
 def test_features_survive_being_stored() -> None:
-    for found in (features(), Features(cells=(), probes=(), heater=False, firmware=None)):
+    for found in (
+        features(),
+        Features(cells=(), probes=(), heater=False, firmware=None),
+    ):
         assert Features.load(found.dump()) == found
 
 
 def test_a_probe_or_cell_that_fails_is_still_a_feature() -> None:
-    old, new = features(), features(
-        temperature_1=-2000, cell_presence=0x7FFF, alarms=1 << 2
+    old, new = (
+        features(),
+        features(temperature_1=-2000, cell_presence=0x7FFF, alarms=1 << 2),
     )
     both = new.merged(old)
     assert both.cells == tuple(range(1, 17))

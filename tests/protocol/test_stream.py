@@ -259,7 +259,9 @@ def test_a_reply_that_was_asked_for_is_read(size: int) -> None:
     framer = Framer()
     framer.expect_read(READ)
     data = REPLY.encode()
-    items = [i for at in range(0, len(data), size) for i in framer.feed(data[at : at + size])]
+    items = [
+        i for at in range(0, len(data), size) for i in framer.feed(data[at : at + size])
+    ]
     assert items == [REPLY]
     assert framer.flush() == []
     # Each was asked for once.
@@ -335,7 +337,9 @@ def test_a_link_opened_anew_begins_with_an_empty_buffer() -> None:
 
 # -- by chance ----------------------------------------------------------------------
 
-FRAMES: Final = [frame_of(pack(kind), block).data for kind in range(7) for block in Block]
+FRAMES: Final = [
+    frame_of(pack(kind), block).data for kind in range(7) for block in Block
+]
 JUNK: Final = st.one_of(
     st.binary(max_size=64),
     st.builds(lambda a, b: a + MAGIC + b, st.binary(max_size=9), st.binary(max_size=9)),
@@ -349,9 +353,9 @@ PIECE: Final = st.one_of(
     st.builds(trigger, st.integers(0, 15), st.sampled_from(Block)).map(
         lambda r: (r.encode(), r)
     ),
-    st.builds(Ack, st.integers(0, 15), st.sampled_from([b.trigger for b in Block]), st.just(1)).map(
-        lambda a: (a.encode(), a)
-    ),
+    st.builds(
+        Ack, st.integers(0, 15), st.sampled_from([b.trigger for b in Block]), st.just(1)
+    ).map(lambda a: (a.encode(), a)),
     JUNK.map(lambda data: (data, None)),
 )
 

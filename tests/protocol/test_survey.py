@@ -10,12 +10,7 @@ from custom_components.jkbms.protocol.frames import (
     ReadRequest,
     trigger,
 )
-from custom_components.jkbms.protocol.survey import (
-    Finding,
-    Overheard,
-    Survey,
-    diagnose,
-)
+from custom_components.jkbms.protocol.survey import Finding, Overheard, Survey, diagnose
 
 from ..captures import bus_streams
 from .helpers import answer_of, frame_of, pack
@@ -73,7 +68,10 @@ def test_every_captured_line_has_a_master(capture: object) -> None:
 
 def test_packs_are_counted_by_their_acks_alone() -> None:
     """A frame whose ACK was lost could be anybody's."""
-    one, five = answer_of(pack(address=1), Block.LIVE), answer_of(pack(address=5), Block.LIVE)
+    one, five = (
+        answer_of(pack(address=1), Block.LIVE),
+        answer_of(pack(address=5), Block.LIVE),
+    )
     survey = surveyed(one, five, one, trigger(7, Block.LIVE).encode(), LIVE)
     assert survey.finish() is Finding.FOREIGN_MASTER
     assert survey.packs == (Overheard(1, 2), Overheard(5, 1))

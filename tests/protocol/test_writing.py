@@ -1,12 +1,13 @@
 """A change of one setting: what is sent, and that nothing else ever can be."""
 
 from dataclasses import FrozenInstanceError, replace
+from itertools import product
 import struct
 from typing import Any, Final
 
 import pytest
 
-from custom_components.jkbms.protocol.codecs import I8, U8, U32, Bit
+from custom_components.jkbms.protocol.codecs import I8, U8, U32, Bit, Codec
 from custom_components.jkbms.protocol.datum import Block, Field, Quantity, Role
 from custom_components.jkbms.protocol.errors import (
     InvalidValueError,
@@ -83,21 +84,21 @@ def test_no_other_register_can_be_smuggled_in() -> None:
     assert tried == 3 * 0x10000
 
 
-@pytest.mark.parametrize("register", range(0x1600, 0x1630, 2))
-@pytest.mark.parametrize("codec", [U32, U8, I8, Bit("H", 0)])
-def test_an_action_is_never_a_setting(register: int, codec: Any) -> None:
-    forged = Field(
-        key="emergency",
-        name="Emergency",
-        quantity=Quantity.FLAG,
-        role=Role.SETTING,
-        block=Block.SETTINGS,
-        address=register,
-        codec=codec,
-        writable=True,
-    )
-    with pytest.raises(NotWritableError, match="emergency"):
-        Change(1, forged, True)
+def test_an_action_is_never_a_setting() -> None:
+    codecs: tuple[Codec[Any], ...] = (U32, U8, I8, Bit("H", 0))
+    for register, codec in product(range(0x1600, 0x1630), codecs):
+        forged = Field(
+            key="emergency",
+            name="Emergency",
+            quantity=Quantity.FLAG,
+            role=Role.SETTING,
+            block=Block.SETTINGS,
+            address=register,
+            codec=codec,
+            writable=True,
+        )
+        with pytest.raises(NotWritableError, match="emergency"):
+            Change(1, forged, True)
 
 
 def test_rows_that_are_not_writable_stay_so_when_they_are_copied() -> None:

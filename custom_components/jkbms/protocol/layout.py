@@ -76,7 +76,7 @@ def _place_24s(field: Field[Any]) -> tuple[int, str] | None:
             return (field.offset, code) if field.address <= _SETTINGS_24S_LAST else None
         case Block.DEVICE:
             return (field.offset, code) if field.address <= _DEVICE_24S_LAST else None
-        case Block.LIVE:
+        case _:
             if field is MOS_TEMPERATURE:
                 return 128, code
             if field is ALARM_BITMASK:
@@ -97,7 +97,7 @@ def place(field: Field[Any], layout: Layout) -> tuple[int, str] | None:
             return field.offset, field.codec.code
         case Layout.JK02_24S:
             return _place_24s(field)
-        case Layout.JK04:
+        case _:
             return None
 
 

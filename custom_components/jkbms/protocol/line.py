@@ -205,7 +205,7 @@ class Line:
                     yield from self._take_reply(item, now)
                 case ExceptionReply():
                     yield from self._take_exception(item)
-                case Discarded():
+                case _:
                     self._take_discarded(item)
 
     def _take_frame(self, frame: Frame) -> None:

@@ -15,7 +15,7 @@ from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
 from .pacing import Pace, Patience, Timing
 from .state import BmsState, Update
 from .stream import Framer
-from .write_job import Ask, Done, Write, WriteJob, WriteResult
+from .write_job import Ask, Write, WriteJob, WriteResult
 from .writing import Change
 
 _GONE_CYCLES: Final = 3
@@ -45,7 +45,7 @@ class Plan:
                 return self.live
             case Block.SETTINGS:
                 return self.settings
-            case Block.DEVICE:
+            case _:
                 return self.device
 
 
@@ -250,7 +250,7 @@ class Master:
                 self._answered(happened, now, events)
             case Refused():
                 self._refused(happened, now, events)
-            case Unanswered():
+            case _:
                 self._unanswered(happened, now, events)
 
     def _answered(self, answer: Answered, now: float, events: list[Event]) -> None:
@@ -436,7 +436,7 @@ class Master:
                 request = trigger(station.address, block)
             case Write(request):
                 pass
-            case Done():
+            case _:
                 self._close(job, events)
                 return b""
         self._asking = job

@@ -70,7 +70,7 @@ def implausible(
             return _live(values) or _fallen(values, before or {})
         case Block.SETTINGS:
             return _settings(values)
-        case Block.DEVICE:
+        case _:
             return None if values.get(MODEL.key) else Implausible.MODEL
 
 

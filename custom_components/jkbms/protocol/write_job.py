@@ -131,7 +131,7 @@ class WriteJob:
                 self._read_failed()
             case _Phase.READ:
                 self._read(self.change.current_data(frame.data[FRAME_HEAD:]))
-            case _Phase.VERIFY:
+            case _:
                 self._compare(self.change.current_data(frame.data[FRAME_HEAD:]), now)
 
     def refused(self, code: int) -> None:
