@@ -52,9 +52,13 @@ def remembered_features(data: Mapping[str, Any]) -> Features | None:
 def suggested_title(address: int, state: BmsState) -> str:
     """Return the name its owner gave a BMS in JK's app, else one with its address.
 
-    By default the Bluetooth name is a serial number, which tells nobody anything.
+    By default the Bluetooth name is a serial number or the model, which tells nobody
+    which pack it is.
     """
     name = state.get(BLUETOOTH_NAME)
-    if name is None or name == state.identity.serial_number or name.isdigit():
+    identity = state.identity
+    if name is None or name in (identity.serial_number, identity.model):
+        return f"JK BMS {address}"
+    if name.isdigit() or name.upper().startswith(("JK-", "JK_")):
         return f"JK BMS {address}"
     return name

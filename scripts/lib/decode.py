@@ -111,13 +111,13 @@ class Describer:
                     "quantity": words,
                 }
             case ReadReply(address=address, data=data):
-                register = self._read.register if self._read else None
+                asked = self._read.register if self._read else None
                 return {
                     "type": "answer",
                     "address": address,
                     "function": READ,
-                    "register": register,
-                } | self._content(address, register, data)
+                    "register": asked,
+                } | self._content(address, asked, data)
             case ExceptionReply(address=address, function=function, code=code):
                 return {
                     "type": "exception",

@@ -6,7 +6,9 @@ in the table of values shows here.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Final
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from homeassistant.const import STATE_UNKNOWN
@@ -15,6 +17,7 @@ from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.sensor import as_local
 from simulator import Bank, Pack
 
@@ -281,38 +284,52 @@ class TestOnePack:
         self, hass: HomeAssistant, bank: Bank, entry: MockConfigEntry
     ) -> None:
         await hass.config.async_set_time_zone("Europe/Berlin")
-        local = datetime.now(ZoneInfo("Europe/Berlin")).replace(
-            microsecond=0, tzinfo=None
-        )
-        slow = local - timedelta(seconds=90)
-        bank[1].set("rtc", int((slow - datetime(2020, 1, 1)).total_seconds()))
-        await set_up(hass, entry)
+        noon = datetime(2026, 11, 20, 12, tzinfo=ZoneInfo("Europe/Berlin"))
 
-        shown = dt_util.parse_datetime(state_of(hass, "sensor", 1, "bms_clock").state)
-        assert shown == slow.replace(tzinfo=ZoneInfo("Europe/Berlin"))
-        drift = state_of(hass, "sensor", 1, "bms_clock_drift")
-        assert drift.attributes["unit_of_measurement"] == "s"
-        assert -95 <= float(drift.state) <= -90
+        def at_noon() -> datetime:
+            """Say what makes the last reading one of noon, however long ago it was."""
+            [pack] = entry.runtime_data.packs.values()
+            return noon + timedelta(
+                seconds=hass.loop.time() - pack.state.seen[Block.LIVE]
+            )
 
-        async def tick(seconds: int) -> State:
+        def set_clock(ahead: int) -> None:
+            seconds = noon.replace(tzinfo=None) - datetime(2020, 1, 1)
+            bank[1].set("rtc", int(seconds.total_seconds()) + ahead)
+
+        async def drift_when(ahead: int) -> State:
             clock = state_of(hass, "sensor", 1, "bms_clock").state
-            ticked = slow + timedelta(seconds=seconds)
-            bank[1].set("rtc", int((ticked - datetime(2020, 1, 1)).total_seconds()))
+            set_clock(ahead)
             await until(lambda: state_of(hass, "sensor", 1, "bms_clock").state != clock)
             return state_of(hass, "sensor", 1, "bms_clock_drift")
 
-        # One second is what an answer takes; it is no drift.
-        steady = await tick(1)
-        reported = steady.last_reported
-        assert steady.state == drift.state
-        assert (await tick(0)).last_reported == reported
+        set_clock(-90)
+        with patch(
+            "custom_components.jkbms.sensor.dt_util",
+            SimpleNamespace(
+                utcnow=at_noon,
+                UTC=dt_util.UTC,
+                get_default_time_zone=dt_util.get_default_time_zone,
+            ),
+        ):
+            await set_up(hass, entry)
+            assert (
+                state_of(hass, "sensor", 1, "bms_clock").state
+                == "2026-11-20T10:58:30+00:00"
+            )
+            drift = state_of(hass, "sensor", 1, "bms_clock_drift")
+            assert drift.state == "-90"
+            assert drift.attributes["unit_of_measurement"] == "s"
 
-        fast = local + timedelta(hours=1)
-        bank[1].set("rtc", int((fast - datetime(2020, 1, 1)).total_seconds()))
-        await until(
-            lambda: float(state_of(hass, "sensor", 1, "bms_clock_drift").state) > 3580
-        )
-        assert await hass.config_entries.async_unload(entry.entry_id)
+            # One second is what an answer takes; it is no drift.
+            steady = await drift_when(-91)
+            reported = steady.last_reported
+            assert steady.state == "-90"
+            assert (await drift_when(-89)).last_reported == reported
+
+            assert (await drift_when(-88)).state == "-88"
+            assert (await drift_when(3600)).state == "3600"
+            assert await hass.config_entries.async_unload(entry.entry_id)
 
     @pytest.mark.usefixtures("everything_enabled")
     async def test_a_clock_that_was_never_set_is_unknown(

@@ -1,8 +1,7 @@
 """What the protocol tests share: frames of simulated packs, a bus in simulated time, noise with a seed."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
@@ -15,10 +14,9 @@ from custom_components.jkbms.protocol.frames import (
     WriteRequest,
     trigger,
 )
-from custom_components.jkbms.protocol.master import Event, Master
 from custom_components.jkbms.protocol.stream import Framer
 import simulator
-from simulator import Bank, Pack, SlaveLine, trios
+from simulator import Bank, Pack, trios
 
 SIMULATED: Final = {
     Block.SETTINGS: simulator.Block.SETTINGS,
@@ -27,7 +25,7 @@ SIMULATED: Final = {
 }
 
 
-def pack(kind: int = 0, address: int = 1, **raw: float | bytes) -> Pack:
+def pack(kind: int = 0, address: int = 1, **raw: Any) -> Pack:
     """Return a pack that stands still, of one of the captured kinds, with some raw values changed."""
     made = Pack(trios()[kind], address, still=True)
     for name, value in raw.items():
@@ -156,71 +154,6 @@ def noise(random: Random, size: int) -> bytes:
         at = random.randrange(size)
         run[at : at + 5] = MAGIC + bytes((random.randint(1, 3),))
     return bytes(run[:size])
-
-
-@dataclass
-class Bus:
-    """A master and a simulated line in simulated time."""
-
-    master: Master
-    line: SlaveLine
-    now: float = 100.0
-    connected: bool = True
-    sent: list[tuple[float, bytes]] = field(default_factory=list)
-    events: list[tuple[float, Event]] = field(default_factory=list)
-    intrusion: list[tuple[float, bytes]] = field(default_factory=list)
-    """Bytes of others and when they arrive, in order."""
-
-    def run(self, seconds: float) -> list[tuple[float, Event]]:
-        """Let time pass; return the events of that time."""
-        start = len(self.events)
-        end = self.now + seconds
-        turns = Counter[float]()
-        data = b""
-        while True:
-            turns[self.now] += 1
-            assert turns[self.now] < 100, "the master does not let time pass"
-            step = self.master.advance(self.now, data)
-            self.events += [(self.now, event) for event in step.events]
-            if step.send:
-                self.sent.append((self.now, step.send))
-                self.line.receive(step.send, self.now)
-            due = self.line.due()
-            times = [step.wake] + ([due] if due is not None else [])
-            times += [time for time, _ in self.intrusion[:1]]
-            self.now = max(self.now, min(times))
-            if self.now >= end:
-                self.now = end
-                return self.events[start:]
-            data = b"".join(self.line.collect(self.now))
-            while self.intrusion and self.intrusion[0][0] <= self.now:
-                data += self.intrusion.pop(0)[1]
-
-    def run_until(
-        self, happened: Callable[[Event], bool], limit: float = 60.0
-    ) -> tuple[float, Event]:
-        """Let time pass until an event; fail when it does not come."""
-        end = self.now + limit
-        while self.now < end:
-            for time, event in self.run(0.05):
-                if happened(event):
-                    return time, event
-        raise AssertionError("it did not happen")
-
-    def of_type[T](self, kind: type[T], since: float = 0.0) -> list[tuple[float, T]]:
-        """Return the events of one type."""
-        return [(t, e) for t, e in self.events if isinstance(e, kind) and t >= since]
-
-    @property
-    def lost(self) -> int:
-        """Requests that got no answer."""
-        return sum(
-            s.counts.timeouts + s.counts.damaged for s in self.master.stations.values()
-        )
-
-    def raw(self, address: int, name: str) -> Any:
-        """Return a raw value in the memory of a pack."""
-        return self.line.bank[address].get(name)
 
 
 def bank_of(*addresses: int) -> Bank:

@@ -37,7 +37,7 @@ def test_the_older_layout_holds_no_two_rows_at_one_place() -> None:
 @pytest.mark.parametrize(
     ("key", "frame_offset"),
     [
-        # ble.md 5.1 and 5.4, columns 24S.
+        # ble.md 5.1, column 24S.
         ("cell_voltage_24", 52),
         ("cell_presence", 54),
         ("bms_average_cell_voltage", 58),

@@ -1,7 +1,7 @@
 """The one open request of a line, and everything else that is heard meanwhile."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -47,6 +47,14 @@ def asking(request: Request = ASK, own: tuple[int, ...] = (1, 2)) -> Line:
     return line
 
 
+def about(seconds: float) -> Any:
+    return pytest.approx(seconds)
+
+
+def deadline(line: Line) -> float | None:
+    return line.deadline
+
+
 def receive(line: Line, data: bytes, at: float = 0.02) -> list[LineEvent]:
     return list(line.receive(data, START + at))
 
@@ -59,7 +67,7 @@ def test_an_answer_has_its_frame_and_the_time_it_took() -> None:
     line = asking()
     assert receive(line, ANSWER[:100], 0.015) == []
     assert receive(line, ANSWER[100:], 0.045) == [
-        Answered(ASK, pytest.approx(0.015), frame=FRAME)
+        Answered(ASK, about(0.015), frame=FRAME)
     ]
     assert not line.busy
     assert line.deadline is None
@@ -73,16 +81,14 @@ def test_an_answer_has_its_frame_and_the_time_it_took() -> None:
 
 def test_a_write_is_answered_by_its_bare_ack() -> None:
     line = asking(WRITE)
-    assert receive(line, Ack(1, 0x1070, 2).encode()) == [
-        Answered(WRITE, pytest.approx(0.02))
-    ]
+    assert receive(line, Ack(1, 0x1070, 2).encode()) == [Answered(WRITE, about(0.02))]
 
 
 def test_a_read_is_answered_by_its_words() -> None:
     line = asking(READ)
     data = b"\0\0\xc0\x29"
     assert receive(line, ReadReply(1, data).encode()) == [
-        Answered(READ, pytest.approx(0.02), data=data)
+        Answered(READ, about(0.02), data=data)
     ]
 
 
@@ -100,7 +106,7 @@ def test_silence_ends_a_request() -> None:
     assert line.deadline == START + TIMEOUT
     assert tick(line, 0.49) == []
     assert tick(line, 0.5) == [Unanswered(ASK, Missing.SILENT)]
-    assert line.deadline is None
+    assert deadline(line) is None
     assert tick(line, 0.6) == []
     assert line.traffic[Traffic.SILENT] == 1
 
@@ -172,7 +178,7 @@ def test_the_last_frame_before_the_ack_is_the_answer() -> None:
     line = asking()
     other = frame_of(pack(1), Block.LIVE)
     assert receive(line, other.data + ANSWER) == [
-        Answered(ASK, pytest.approx(0.02), frame=FRAME)
+        Answered(ASK, about(0.02), frame=FRAME)
     ]
 
 
@@ -239,9 +245,7 @@ def test_an_echo_in_pieces_is_not_the_beginning_of_the_answer() -> None:
     line = asking()
     assert receive(line, ASK.encode()[:4], 0.001) == []
     assert receive(line, ASK.encode()[4:], 0.002) == []
-    assert receive(line, ANSWER, 0.3) == [
-        Answered(ASK, pytest.approx(0.3), frame=FRAME)
-    ]
+    assert receive(line, ANSWER, 0.3) == [Answered(ASK, about(0.3), frame=FRAME)]
 
 
 def test_part_of_an_echo_is_noise_before_the_answer() -> None:
@@ -314,7 +318,7 @@ def test_bytes_that_wait_for_more_are_given_up_after_a_gap() -> None:
     assert line.deadline == START + SERIAL.gap
     assert tick(line, 0.05) == []
     assert tick(line, 0.11) == []
-    assert line.deadline is None
+    assert deadline(line) is None
     assert line.traffic[Traffic.DISCARDED] == 100
 
 
@@ -326,5 +330,6 @@ def test_a_link_opened_anew_has_forgotten_what_was_under_way() -> None:
     assert line.deadline is None
     assert line.last_byte == float("-inf")
     assert receive(line, ANSWER[100:], 1.0) == [Late(Ack(1, 0x1620, 1))]
-    # What was sent before is no echo any more.
-    assert receive(line, ASK.encode(), 1.1) == [Foreign(1)]
+    # But not what was sent: a gateway may hand the echo to its next client.
+    assert receive(line, ASK.encode(), 1.1) == []
+    assert receive(line, ASK.encode(), 1.2) == [Foreign(1)]

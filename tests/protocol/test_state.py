@@ -34,19 +34,17 @@ from .helpers import frame_of, pack
 CAPTURES: Final = {capture.id: capture for capture in frames()}
 
 
-def take(
-    state: BmsState, block: Block, kind: int = 0, **raw: float | bytes
-) -> Update | None:
+def take(state: BmsState, block: Block, kind: int = 0, **raw: Any) -> Update | None:
     return state.take_frame(frame_of(pack(kind, **raw), block), block, 1.0)
 
 
-def live(**raw: float | bytes) -> BmsState:
+def live(**raw: Any) -> BmsState:
     state = BmsState()
     assert take(state, Block.LIVE, **raw)
     return state
 
 
-def rejected(block: Block = Block.LIVE, **raw: float | bytes) -> Implausible | None:
+def rejected(block: Block = Block.LIVE, **raw: Any) -> Implausible | None:
     state = BmsState()
     update = take(state, block, **raw)
     if update is not None:
@@ -81,7 +79,7 @@ def rejected(block: Block = Block.LIVE, **raw: float | bytes) -> Implausible | N
     ],
 )
 def test_a_live_frame_is_believed_only_as_a_whole(
-    raw: dict[str, float | bytes], reason: Implausible | None
+    raw: dict[str, Any], reason: Implausible | None
 ) -> None:
     assert rejected(**raw) is reason
 
@@ -110,7 +108,7 @@ def test_a_live_frame_without_cells_has_no_voltage_to_believe() -> None:
     ],
 )
 def test_settings_are_believed_only_within_reason(
-    raw: dict[str, float | bytes], reason: Implausible | None
+    raw: dict[str, Any], reason: Implausible | None
 ) -> None:
     assert rejected(Block.SETTINGS, **raw) is reason
     assert implausible(Block.SETTINGS, {}) is Implausible.SETTINGS
@@ -174,9 +172,9 @@ def test_each_counter_only_rises(counter: str) -> None:
 
 def test_the_firmware_learnt_later_gives_ambiguous_settings_their_meaning() -> None:
     state = BmsState()
-    raw: dict[str, float | bytes] = {"heating_start": 3, "heating_stop": 8}
+    raw: dict[str, Any] = {"heating_start": 3, "heating_stop": 8}
     assert take(state, Block.SETTINGS, **raw)
-    assert state.firmware is None
+    assert state.identity.software_version is None
     heating, alarm = (
         BY_KEY["heating_start_temperature"],
         BY_KEY["battery_overtemp_alarm"],
@@ -372,7 +370,7 @@ def test_every_alarm_bit_has_its_own_key_and_severity() -> None:
 # -- features -----------------------------------------------------------------------
 
 
-def features(kind: int = 0, **raw: float | bytes) -> Features:
+def features(kind: int = 0, **raw: Any) -> Features:
     state = BmsState()
     for block in Block:
         assert take(state, block, kind, **raw)
@@ -380,10 +378,12 @@ def features(kind: int = 0, **raw: float | bytes) -> Features:
     return state.features
 
 
-def test_features_need_live_values_and_device_info() -> None:
+def test_features_need_every_block() -> None:
     state = live()
     assert state.features is None
     take(state, Block.DEVICE)
+    assert state.features is None
+    take(state, Block.SETTINGS)
     assert state.features is not None
 
 
@@ -422,9 +422,7 @@ def test_a_bms_has_what_its_firmware_knows() -> None:
         ({"hardware_options": b"CEMPRT\0\0\0\0\0\0"}, False),
     ],
 )
-def test_anything_may_tell_of_a_heater(
-    raw: dict[str, float | bytes], heater: bool
-) -> None:
+def test_anything_may_tell_of_a_heater(raw: dict[str, Any], heater: bool) -> None:
     found = features(**raw)
     assert found.heater is heater
     assert found.has(HEATER)

@@ -1,6 +1,6 @@
 """A change from its first read to its proof, and every way in which it may end."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -24,12 +24,16 @@ FW: Final = Firmware(15, 41)
 OVP: Final = Change(1, BY_KEY["cell_ovp"], 3.6)
 
 
-def settings(**raw: float | bytes) -> Frame:
+def settings(**raw: Any) -> Frame:
     return frame_of(pack(**raw), Block.SETTINGS)
 
 
 BEFORE: Final = settings(cell_ovp=3650)
 AFTER: Final = settings(cell_ovp=3600)
+
+
+def ended(made: WriteJob) -> bool:
+    return made.result is not None
 
 
 def job(change: Change = OVP) -> WriteJob:
@@ -61,7 +65,7 @@ def test_a_change_is_read_written_and_read_back() -> None:
     # The value shows 0.4 s after its ACK at the earliest (rs485.md 2.9).
     assert made.not_before == pytest.approx(11.4)
     assert made.step() == Ask(Block.SETTINGS)
-    assert made.result is None
+    assert not ended(made)
     made.answered(AFTER, 11.5)
     assert made.result == WriteResult(Outcome.PROVEN, 3.65, 3.6)
     assert made.step() == Done()
@@ -93,7 +97,7 @@ def test_a_write_that_is_acknowledged_and_ignored_is_looked_at_twice() -> None:
     made = written()
     made.step()
     made.answered(BEFORE, 11.5)
-    assert made.result is None
+    assert not ended(made)
     assert made.not_before == pytest.approx(12.3)
     assert made.step() == Ask(Block.SETTINGS)
     made.answered(BEFORE, 12.4)
@@ -128,7 +132,7 @@ def test_a_write_that_was_not_heard_is_sent_once_more_and_no_oftener() -> None:
     for _ in range(2):
         assert isinstance(made.step(), Write)
         made.unanswered(11.0)
-        assert made.result is None
+        assert not ended(made)
         assert made.step() == Ask(Block.SETTINGS)
         made.answered(BEFORE, 11.5)
     assert made.result == WriteResult(Outcome.UNANSWERED, 3.65, 3.65)
@@ -149,7 +153,7 @@ def test_the_second_write_may_be_heard() -> None:
 def test_a_bms_that_cannot_be_read_before_is_unreachable() -> None:
     made = job()
     for _ in range(3):
-        assert made.result is None
+        assert not ended(made)
         assert made.step() == Ask(Block.SETTINGS)
         made.unanswered(10.0)
     assert made.result == WriteResult(Outcome.UNREACHABLE)
@@ -173,7 +177,7 @@ def test_a_read_that_is_refused_is_asked_for_again() -> None:
 def test_a_bms_that_cannot_be_read_after_leaves_it_unproven() -> None:
     made = written()
     for _ in range(3):
-        assert made.result is None
+        assert not ended(made)
         made.unanswered(12.0)
     assert made.result == WriteResult(Outcome.UNPROVEN, 3.65)
 
@@ -187,7 +191,7 @@ def test_reads_before_do_not_count_for_those_after() -> None:
     made.answered(None, 4.0)
     made.unanswered(5.0)
     made.unanswered(6.0)
-    assert made.result is None
+    assert not ended(made)
     made.answered(AFTER, 7.0)
     assert made.result == WriteResult(Outcome.PROVEN, 3.65, 3.6)
 

@@ -68,20 +68,15 @@ def test_what_can_be_written_is_the_vendors_table_and_nothing_else() -> None:
 
 
 def test_no_other_register_can_be_smuggled_in() -> None:
-    """Every register of the address space, in every size, under a name of ours."""
-    template = BY_KEY["cell_count"]
-    bit = BY_KEY["heater"]
-    tried = 0
+    """Every register of the address space, under a name of ours; near ours in every size."""
+    word, bit = BY_KEY["cell_count"], BY_KEY["heater"]
     for register in range(0x10000):
-        for field in (
-            replace(template, address=register),
-            replace(template, address=register, codec=U8),
-            replace(bit, address=register),
-        ):
+        forged = [replace(word, address=register)]
+        if 0x0F00 <= register < 0x1800:
+            forged += [replace(forged[0], codec=U8), replace(bit, address=register)]
+        for field in forged:
             with pytest.raises(NotWritableError):
                 Change(1, field, True if field.limits is None else 16)
-            tried += 1
-    assert tried == 3 * 0x10000
 
 
 def test_an_action_is_never_a_setting() -> None:
@@ -167,14 +162,16 @@ def test_what_is_refused_here_has_one_base() -> None:
 
 
 def test_a_bit_leaves_the_fifteen_others_as_they_were() -> None:
-    bits = [f for f in WRITABLE if isinstance(f.codec, Bit)]
-    for field in bits:
+    for field in WRITABLE:
+        if not isinstance(field.codec, Bit):
+            continue
+        kept = ~(1 << field.codec.bit)
         for word in (0x0000, 0xFFFF, 0xA5A5, 0x3251):
             for value in (False, True):
                 change = Change(1, field, value)
                 data = change.register_data(struct.pack(">H", word))
                 (after,) = struct.unpack(">H", data)
-                assert after & ~(1 << field.codec.bit) == word & ~(1 << field.codec.bit)
+                assert after & kept == word & kept
                 assert change.found(data) is value
                 assert change.needs_neighbours
 

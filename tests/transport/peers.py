@@ -18,11 +18,13 @@ async def soon[T](waited: Awaitable[T]) -> T:
         return await waited
 
 
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until something is so."""
+async def until(
+    condition: Callable[[], object], patience: float = PATIENCE, look: float = 0.01
+) -> None:
+    """Wait until something is so; look again after so many seconds."""
     async with asyncio.timeout(patience):
         while not condition():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(look)
 
 
 def four_packs(speed: Speed = Speed.FAST) -> SlaveLine:
@@ -45,6 +47,10 @@ class Ears:
     def lose(self, error: Exception | None) -> None:
         """Take the end of the line."""
         self.lost.append(error)
+
+    async def heard(self, count: int) -> None:
+        """Wait for so many bytes."""
+        await until(lambda: len(self.data) >= count)
 
     async def open(self, url: str) -> Link:
         """Open a link that tells this object."""

@@ -63,6 +63,7 @@ class _Client(asyncio.Protocol):
     def __init__(self, server: Rfc2217Server) -> None:
         self._server = server
         self._unread = b""
+        self._agreed: set[tuple[int, int]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @override
@@ -104,7 +105,7 @@ class _Client(asyncio.Protocol):
                 self._confirm(self._unread[2:end].replace(b"\xff\xff", b"\xff"))
                 return end + 2
             case [255, command, option] if command in _ANSWER:
-                self.transport.write(bytes([_IAC, _ANSWER[command], option]))
+                self._agree(command, option)
                 return 3
             case [255, *_]:
                 return 0
@@ -112,6 +113,12 @@ class _Client(asyncio.Protocol):
                 plain.append(byte)
                 return 1
         return 0
+
+    def _agree(self, command: int, option: int) -> None:
+        """Agree to an option once: two polite ends would thank each other for ever."""
+        if (command, option) not in self._agreed:
+            self._agreed.add((command, option))
+            self.transport.write(bytes([_IAC, _ANSWER[command], option]))
 
     def _confirm(self, command: bytes) -> None:
         option, number, *value = command

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY
@@ -20,6 +20,8 @@ from custom_components.jkbms.transport.link import LinkFault, timing_of
 from custom_components.jkbms.transport.session import LinkState, LinkStatus, Session
 
 from .peers import until
+
+_LOOK: Final = 0.1
 
 
 class Rig:
@@ -71,8 +73,15 @@ class Rig:
             left.difference_update(self.seen())
             return not left
 
-        await until(complete, patience)
+        await until(complete, patience, _LOOK)
         return self.loop.time() - begin
+
+    async def all_read(self) -> None:
+        """Wait until every block of every pack has been read."""
+        stations = self.master.stations.values()
+        await self.wait(
+            lambda: all(len(one.state.seen) == len(Block) for one in stations)
+        )
 
     async def write(self, address: int, key: str, value: float | bool) -> WriteResult:
         """Change a setting."""
@@ -80,7 +89,7 @@ class Rig:
 
     async def wait(self, condition: Callable[[], Any], patience: float = 60.0) -> None:
         """Wait until something is so."""
-        await until(condition, patience)
+        await until(condition, patience, _LOOK)
 
 
 @asynccontextmanager

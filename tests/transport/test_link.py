@@ -54,7 +54,7 @@ async def test_bytes_pass_both_ways(kind: str) -> None:
     async with serve_tcp(line) if kind == "tcp" else serve_pty(line) as server:
         link = await ears.open(server.url)
         link.write(trigger(2))
-        await until(lambda: len(ears.data) >= 308)
+        await ears.heard(308)
         assert ears.data == line.bank[2].frame(Block.LIVE) + ack(2, 0x1620)
         await link.close()
     assert ears.lost == []
@@ -74,7 +74,7 @@ async def test_a_closed_line_can_be_opened_at_once(kind: str) -> None:
             ears = Ears()
             link = await ears.open(server.url)
             link.write(trigger(1))
-            await until(lambda heard=ears: len(heard.data) >= 308)
+            await ears.heard(308)
             await link.close()
 
 
@@ -103,7 +103,7 @@ async def test_after_closing_nothing_is_told_and_nothing_is_sent(kind: str) -> N
 
 async def test_a_gateway_that_hangs_up_ends_the_line_once() -> None:
     ears = Ears()
-    async with served("tcp") as server:
+    async with serve_tcp(four_packs()) as server:
         link = await ears.open(server.url)
         await until(lambda: server.clients)
         server.drop_clients()
@@ -311,7 +311,7 @@ async def test_a_line_that_fails_while_it_is_opened_is_not_left_open(
         raise OSError(errno.EINVAL, "no")
 
     monkeypatch.setattr(link_module, "_keep_alive", fail)
-    async with served("tcp") as server:
+    async with serve_tcp(four_packs()) as server:
         assert await refused(server.url) is LinkFault.FAILED
         await until(lambda: not server.clients)
 
@@ -359,7 +359,7 @@ async def test_rfc_2217_passes_every_byte_and_sets_the_speed() -> None:
         link = await ears.open(server.url)
         assert server.baud_rate == 115_200
         link.write(trigger(1))
-        await until(lambda: len(ears.data) >= 308)
+        await ears.heard(308)
         assert ears.data == line.bank[1].frame(Block.LIVE) + ack(1, 0x1620)
         assert b"\xff\xff" in ears.data
         await link.close()

@@ -148,10 +148,12 @@ class Line:
         return self._last_byte + self._timing.gap if self._framer.incomplete else None
 
     def reset(self) -> None:
-        """Forget what was under way: the link was opened anew."""
+        """Forget what was under way: the link was opened anew.
+
+        Not what was sent: a gateway may hand the echo to its next client.
+        """
         self._framer.clear()
         self._pending = None
-        self._unechoed.clear()
         self._last_byte = float("-inf")
 
     def send(self, request: Request, now: float, timeout: float) -> bytes:

@@ -75,7 +75,7 @@ class Station:
     heard: float | None = None
     """When it last answered."""
     cycle: float = 0.0
-    """Seconds between its last two live blocks."""
+    """Seconds between its last two live blocks; what is planned before there are two."""
     available: bool = False
     unverified: bool = True
     """Whether another BMS may have taken its place since its device info was read."""
@@ -191,7 +191,12 @@ class Master:
 
     def add(self, address: int, now: float) -> Station:
         """Ask one more address from now on."""
-        station = Station(address, self._all_due(now), Patience(self._timing))
+        station = Station(
+            address,
+            self._all_due(now),
+            Patience(self._timing),
+            cycle=self.plan.live,
+        )
         self.stations[address] = station
         return station
 
@@ -269,7 +274,7 @@ class Master:
             station.heard = now
         else:
             station.misses += 1
-            self._silent(station)
+            self._silent(station, now)
         if isinstance(asking, WriteJob):
             asking.answered(answer.frame if believed else None, now)
             self._close(asking, events)
@@ -291,7 +296,7 @@ class Master:
         station.counts.ok += 1
         if block is Block.LIVE:
             station.live_misses = 0
-            if before is not None:
+            if before is not None and station.available:
                 station.cycle = now - before
         elif block is Block.DEVICE:
             station.unverified = False
@@ -325,7 +330,7 @@ class Master:
         else:
             station.counts.damaged += 1
         station.misses += 1
-        self._silent(station)
+        self._silent(station, now)
         if isinstance(asking, WriteJob):
             asking.unanswered(now)
             self._close(asking, events)
@@ -333,9 +338,10 @@ class Master:
             self._ask_again(station, asking, now)
 
     @staticmethod
-    def _silent(station: Station) -> None:
+    def _silent(station: Station, now: float) -> None:
         if not station.alive:
             station.unverified = True
+            station.due[Block.DEVICE] = min(station.due[Block.DEVICE], now)
             # Longer quiet times did not help: that was not the reason.
             station.pace.forgive()
 
@@ -345,8 +351,8 @@ class Master:
             station.live_misses += 1
             if station.live_misses == _BURST_AFTER:
                 station.due[Block.SETTINGS] = min(station.due[Block.SETTINGS], now)
+        station.due[block] = now
         if station.alive:
-            station.due[block] = now
             return
         for waiting in Block:
             station.due[waiting] = max(station.due[waiting], now + self._probe_after())

@@ -93,8 +93,8 @@ class BmsState:
 
     @property
     def features(self) -> Features | None:
-        """What the BMS has; None until its live values and device info were read."""
-        if not {Block.LIVE, Block.DEVICE} <= self.seen.keys():
+        """What the BMS has; None until each of its blocks was read."""
+        if not self.seen.keys() >= set(Block):
             return None
         return Features.of(
             self.values, self.cell_numbers, self.firmware, heater=self.has_heater

@@ -57,7 +57,7 @@ class Session:
         self._on_status = on_status
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
-        self._ended: asyncio.Future[LinkError] | None = None
+        self._ended: asyncio.Future[LinkError] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[WriteResult]] = {}
         self._unheard: float | None = None
@@ -164,7 +164,7 @@ class Session:
         self._end(LinkError(LinkFault.LOST, detail))
 
     def _end(self, error: LinkError) -> None:
-        if self._ended is not None and not self._ended.done():
+        if not self._ended.done():
             self._ended.set_result(error)
 
     def _set_status(self, status: LinkStatus) -> None:
