@@ -76,7 +76,8 @@ class _Master:
     def turn(self, now: float, slot: float) -> tuple[int, Block]:
         """What to say in the slot that begins now, after what was heard in the last one."""
         self.answered = any(
-            self.ack in sending.data for sending in self.replies if sending.end <= now
+            sending.end <= now and not sending.damaged and self.ack in sending.data
+            for sending in self.replies
         )
         self.replies = []
         self.next = now + slot
@@ -109,7 +110,11 @@ class MasterLine(SlaveLine):
         settings_for_all: bool = False,
         **options: Unpack[LineOptions],
     ) -> None:
-        """Connect packs; some firmware asks absent addresses for settings too."""
+        """Connect packs; some firmware asks absent addresses for settings too.
+
+        In slots under 75 ms the slaves are still deaf when the next request comes,
+        unless the line is fast or `deaf` is less.
+        """
         super().__init__(bank, **options)
         self.slot = slot
         self.settings_for_all = settings_for_all
