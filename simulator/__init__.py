@@ -29,13 +29,19 @@ have been sent.  With `still=True` nothing moves by itself: frames stay as captu
 but for identity and address; `.move()` lets physics take over from what was set.  `PIN` and `PASSWORD` are what stands where a real pack
 keeps its secrets, so that a test can look for them where they must not be.
 
+`MasterLine(bank, slot=SLOT)` is the bus on which the pack at address 0 talks by itself;
+`line.polls` counts its messages, `line.counters` those of the clients.  The bank may be
+on a `SlaveLine` at the same time, as on RS485-1 where address 0 answers too.
+`pack.readdress(7)` turns a DIP switch, also into and out of the master's position.
+
 Faults: `SlaveLine(bank, faults=[parse_fault("noise:rate=0.01")], seed=1)`; the kinds
-are in `faults.py`.  `ReplayLine(load_capture(name))` plays a capture to listeners.
+are in `faults.py`.  `ReplayLine(load_capture(name), chunk=[1, 64], slot=SLOT)` plays a capture to listeners.
 """
 
 from .bank import Bank
 from .faults import Fault, parse_fault
 from .line import Counters, Line, SlaveLine, Speed
+from .master import SLOT, SLOT_SLOW, MasterLine
 from .pack import Outcome, Pack, Write, Writing
 from .registers import Block
 from .replay import ReplayLine, load_capture
@@ -46,11 +52,14 @@ from .server import PtyServer, TcpServer, serve_pty, serve_tcp
 __all__ = [
     "PASSWORD",
     "PIN",
+    "SLOT",
+    "SLOT_SLOW",
     "Bank",
     "Block",
     "Counters",
     "Fault",
     "Line",
+    "MasterLine",
     "Outcome",
     "Pack",
     "PtyServer",

@@ -30,6 +30,6 @@ def crc_fits(message: bytes | bytearray) -> bool:
     return len(message) > 2 and crc16(message[:-2]) == message[-2:]
 
 
-def sum8(data: bytes) -> int:
+def sum8(data: bytes | bytearray) -> int:
     """The check byte of a 300-byte frame (rs485.md 3.2)."""
     return sum(data) & 0xFF

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 import json
 from pathlib import Path
 import signal
@@ -10,15 +11,19 @@ from typing import Any
 
 from .bank import Bank
 from .faults import KINDS, Fault, parse_fault
-from .line import Line, SlaveLine, Speed
-from .replay import ReplayLine, load_capture
+from .line import Line, LineOptions, SlaveLine, Speed
+from .master import SLOT, MasterLine
+from .replay import CHUNK, ReplayLine, load_capture
 from .server import Endpoint, PtyServer, TcpServer
 
 _MOST_PACKS = 16
 
 
 def _packs(text: str) -> Sequence[int]:
-    """Addresses: `1,2,5` names them, `4` is 1 to 4, `16` takes the DIP switch's 0 as well."""
+    """Addresses: `1,2,5` names them, `4` is 1 to 4, `16` takes the DIP switch's 0 as well.
+
+    A range says that a number was given.
+    """
     try:
         numbers = [int(part) for part in text.split(",") if part]
     except ValueError:
@@ -44,6 +49,23 @@ def _tcp(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+    return seconds
+
+
+def _chunk(text: str) -> list[int]:
+    sizes = text.split(",")
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of chunks in bytes")
+    return [int(size) for size in sizes]
+
+
 def _fault(text: str) -> Fault:
     try:
         return parse_fault(text)
@@ -62,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     """The options of `scripts/simulate`."""
     options = argparse.ArgumentParser(
         prog="simulate",
-        description="A bank of JK packs that answers on a simulated RS485 line.",
+        description="A bank of JK packs that answers, or talks by itself, on a simulated RS485 line.",
     )
     add = options.add_argument
     add(
@@ -70,13 +92,35 @@ def parser() -> argparse.ArgumentParser:
         type=_packs,
         default="4",
         metavar="N|A,B,…",
-        help="how many, or their addresses",
+        help="how many, or their addresses; a master is one of them, at address 0",
     )
     add(
         "--role",
-        choices=["slaves"],
+        choices=["slaves", "master"],
         default="slaves",
-        help="who speaks: packs that answer",
+        help="who speaks: packs that answer, or the pack at address 0 by itself too",
+    )
+    add(
+        "--slot",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"from one message of the master to its next, {SLOT} unless told, 0.4 for slow firmware; "
+        "also paces a capture, which has no times",
+    )
+    add(
+        "--settings-for-all",
+        action="store_true",
+        help="a master that asks absent addresses for settings too",
+    )
+    control = options.add_mutually_exclusive_group()
+    control.add_argument(
+        "--control-tcp",
+        type=_tcp,
+        metavar="HOST:PORT",
+        help="a second line, RS485-1, where all packs answer",
+    )
+    control.add_argument(
+        "--control-pty", nargs="?", const="", metavar="LINK", help="the same as adapter"
     )
     wire = options.add_mutually_exclusive_group()
     wire.add_argument(
@@ -116,28 +160,76 @@ def parser() -> argparse.ArgumentParser:
         metavar="CAPTURE",
         help="play a file, or a capture of the tests, instead",
     )
+    add(
+        "--chunk",
+        type=_chunk,
+        default=[CHUNK],
+        metavar="N[,N…]",
+        help="bytes that arrive at once; several sizes take turns in a capture",
+    )
     return options
 
 
 def _line(options: argparse.Namespace) -> Line:
     if options.replay is not None:
-        return ReplayLine(options.replay, speed=options.speed)
-    bank = Bank.default(options.packs, seed=options.seed, still=options.still)
-    return SlaveLine(bank, speed=options.speed, seed=options.seed, faults=options.fault)
+        return ReplayLine(
+            options.replay,
+            speed=options.speed,
+            chunk=options.chunk,
+            slot=options.slot,
+        )
+    packs = options.packs
+    if options.role == "master" and isinstance(packs, range):
+        packs = range(len(packs))
+    bank = Bank.default(packs, seed=options.seed, still=options.still)
+    if len(options.chunk) > 1:
+        raise ValueError("only a capture takes several sizes of chunks")
+    shared = LineOptions(
+        speed=options.speed,
+        seed=options.seed,
+        faults=options.fault,
+        chunk=options.chunk[0],
+    )
+    if options.role == "slaves":
+        return SlaveLine(bank, **shared)
+    if 0 not in packs:
+        raise ValueError("a master is the pack at address 0: name it among the packs")
+    return MasterLine(
+        bank,
+        slot=options.slot or SLOT,
+        settings_for_all=options.settings_for_all,
+        **shared,
+    )
+
+
+def _endpoint(line: Line, tcp: tuple[str, int], pty: str | None) -> Endpoint:
+    if pty is not None:
+        return PtyServer(line, Path(pty) if pty else None)
+    host, port = tcp
+    return TcpServer(line, host, port)
 
 
 def endpoint(options: argparse.Namespace) -> Endpoint:
     """What the options ask for, not yet started."""
-    line = _line(options)
-    if options.pty is not None:
-        return PtyServer(line, Path(options.pty) if options.pty else None)
-    host, port = options.tcp
-    return TcpServer(line, host, port)
+    return _endpoint(_line(options), options.tcp, options.pty)
 
 
-def announcement(served: Endpoint) -> dict[str, Any]:
+def control(options: argparse.Namespace, line: Line) -> Endpoint | None:
+    """A second line to the packs of the first, if the options ask for one; its faults stay on the first."""
+    if options.control_tcp is None and options.control_pty is None:
+        return None
+    if options.replay is not None:
+        raise ValueError("a capture has no packs that a second line could reach")
+    assert isinstance(line, SlaveLine)
+    second = SlaveLine(line.bank, speed=options.speed, seed=options.seed)
+    return _endpoint(second, options.control_tcp, options.control_pty)
+
+
+def announcement(served: Endpoint, second: Endpoint | None = None) -> dict[str, Any]:
     """The first line of output: where to connect, and who is there."""
     said: dict[str, Any] = {"url": served.url}
+    if second is not None:
+        said["control"] = second.url
     if isinstance(served.line, SlaveLine):
         said["packs"] = [
             {"address": pack.address, "serial": pack.serial, "model": pack.model}
@@ -152,8 +244,13 @@ async def run(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with endpoint(options) as served:
-        print(json.dumps(announcement(served)), flush=True)
+    first = endpoint(options)
+    second = control(options, first.line)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(first)
+        if second is not None:
+            await stack.enter_async_context(second)
+        print(json.dumps(announcement(first, second)), flush=True)
         await stopped.wait()
 
 

@@ -52,7 +52,14 @@ class Fault:
             self._shape(reply)
 
     def _shape(self, reply: Reply) -> None:
-        pass
+        reply.data = self._damage(reply.data)
+
+    def damage(self, address: int, data: bytes) -> bytes:
+        """What arrives of bytes that a pack sends, where only single bytes can suffer."""
+        return self._damage(data) if self.address in (None, address) else data
+
+    def _damage(self, data: bytes) -> bytes:
+        return data
 
     def due(self) -> float | None:
         """When it wants to talk by itself."""
@@ -61,6 +68,13 @@ class Fault:
     def emit(self, now: float) -> list[tuple[float, bytes]]:
         """What it puts on the wire by itself, and when."""
         return []
+
+    def _pack(self, bank: Bank) -> Pack:
+        """The pack it concerns, the first one if none is named; raises ValueError with a sentence."""
+        address = bank.addresses[0] if self.address is None else self.address
+        if address not in bank.addresses:
+            raise ValueError(f"{self.kind}: no pack has address {address}")
+        return bank[address]
 
     def _chance(self, rate: float) -> bool:
         return self.random.random() < rate
@@ -84,13 +98,13 @@ class Noise(Fault):
     """Bytes of such a burst."""
     _next: float | None = field(init=False, repr=False, compare=False, default=None)
 
-    def _shape(self, reply: Reply) -> None:
+    def _damage(self, data: bytes) -> bytes:
         noisy = bytearray(self._bytes(self.around))
-        for byte in reply.data:
+        for byte in data:
             if self._chance(self.rate):
                 noisy += self.random.randbytes(1)
             noisy.append(byte)
-        reply.data = bytes(noisy + self._bytes(self.around))
+        return bytes(noisy + self._bytes(self.around))
 
     def due(self) -> float | None:
         """The next burst; at once, to learn what time it is, before the first."""
@@ -119,10 +133,10 @@ class Flip(Fault):
     rate: float = 0.001
     """Chance per byte."""
 
-    def _shape(self, reply: Reply) -> None:
-        reply.data = bytes(
+    def _damage(self, data: bytes) -> bytes:
+        return bytes(
             byte ^ 1 << self.random.randrange(8) if self._chance(self.rate) else byte
-            for byte in reply.data
+            for byte in data
         )
 
 
@@ -134,8 +148,8 @@ class Drop(Fault):
     rate: float = 0.001
     """Chance per byte."""
 
-    def _shape(self, reply: Reply) -> None:
-        reply.data = bytes(byte for byte in reply.data if not self._chance(self.rate))
+    def _damage(self, data: bytes) -> bytes:
+        return bytes(byte for byte in data if not self._chance(self.rate))
 
 
 @dataclass(kw_only=True)
@@ -146,10 +160,11 @@ class Torn(Fault):
     rate: float = 0.1
     """Chance per reply."""
 
-    def _shape(self, reply: Reply) -> None:
-        if len(reply.data) > 1 and self._chance(self.rate):
-            cut = self.random.randrange(1, len(reply.data))
-            reply.data = self.random.choice((reply.data[:cut], reply.data[cut:]))
+    def _damage(self, data: bytes) -> bytes:
+        if len(data) > 1 and self._chance(self.rate):
+            cut = self.random.randrange(1, len(data))
+            return self.random.choice((data[:cut], data[cut:]))
+        return data
 
 
 @dataclass(kw_only=True)
@@ -215,14 +230,44 @@ class Duplicate(Fault):
     def attach(self, bank: Bank, random: Random) -> None:
         """Put the second pack on the bus."""
         super().attach(bank, random)
-        address = bank.addresses[0] if self.address is None else self.address
-        if address not in bank.addresses:
-            raise ValueError(f"duplicate: no pack has address {address}")
-        twin = bank[address]
+        twin = self._pack(bank)
         other = bank.packs[(bank.packs.index(twin) + 1) % len(bank)]
         bank.packs.append(
             Pack(other.trio, twin.address, number=100 + twin.number, still=True)
         )
+
+
+@dataclass(kw_only=True)
+class Readdress(Fault):
+    """A pack whose DIP switch is turned while it runs."""
+
+    kind: ClassVar = "readdress"
+    to: int = 15
+    """The new address; 0 makes a master of it."""
+    after: float = 10.0
+    """Seconds since the line was first used."""
+    _turned: Pack | None = field(init=False, repr=False, compare=False, default=None)
+    _time: float | None = field(init=False, repr=False, compare=False, default=None)
+
+    def attach(self, bank: Bank, random: Random) -> None:
+        """Choose the pack by the address it has now."""
+        super().attach(bank, random)
+        self._turned = self._pack(bank)
+
+    def due(self) -> float | None:
+        """When it happens; at once, to learn what time it is, before that is known."""
+        if self._turned is None:
+            return None
+        return 0.0 if self._time is None else self._time
+
+    def emit(self, now: float) -> list[tuple[float, bytes]]:
+        """Turn the switch when it is time; the wire carries nothing of it."""
+        if self._time is None:
+            self._time = now + self.after
+        if self._turned is not None and now >= self._time:
+            self._turned.readdress(self.to)
+            self._turned = None
+        return []
 
 
 @dataclass(kw_only=True)
@@ -302,6 +347,7 @@ KINDS: Final[dict[str, type[Fault]]] = {
         Padding,
         Echo,
         Duplicate,
+        Readdress,
         Vanish,
         Writes,
         Close,

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, TypedDict
 
 from .bank import Bank
 from .checks import crc_fits
 from .faults import Fault, Reply
 from .modbus import answer, length_of
 from .pack import Pack
-from .wire import BYTE_TIME, Wire
+from .wire import BYTE_TIME, Sending, Wire
 
 TURNAROUND: Final = 0.010
 """Seconds a pack thinks: requests to ACK took 35 to 50 ms, 27 of them wire (rs485.md 1.5)."""
@@ -76,6 +76,19 @@ class Counters:
     replies: int = 0
 
 
+class LineOptions(TypedDict, total=False):
+    """What can be chosen for a line of packs: times in seconds, chunks in bytes."""
+
+    speed: Speed
+    turnaround: float | None
+    jitter: float
+    deaf: float | None
+    gap: float | None
+    chunk: int
+    seed: int
+    faults: Iterable[Fault]
+
+
 class SlaveLine:
     """A bank of packs that answer whoever asks."""
 
@@ -133,7 +146,7 @@ class SlaveLine:
         for fault in self.faults:
             if echo := fault.echo(data):
                 self._wire.send(echo, start, echo=True)
-        self._spoiled |= self._wire.disturb(start, end)
+        self._spoiled |= self._meets(start, end)
         for place, byte in enumerate(data):
             if not self._message:
                 self._message_start = start + place * byte_time
@@ -162,6 +175,10 @@ class SlaveLine:
                 self._wire.send(data, time)
         return self._wire.collect(now)
 
+    def _meets(self, start: float, end: float) -> bool:
+        """Whether a client's bytes meet another talker; what he says is damaged."""
+        return self._wire.disturb(start, end)
+
     def _end_message(self) -> None:
         """Silence: what has come so far is all there is, a request only if its function is unknown."""
         if length_of(self._message) is None and crc_fits(self._message):
@@ -185,21 +202,30 @@ class SlaveLine:
         if spoiled:
             self.counters.collisions += 1
             return
-        packs = [
-            pack
-            for pack in self.bank
-            if pack.address == request[0]
-            and pack.present
-            and all(fault.hears(pack, start) for fault in self.faults)
-        ]
+        self._hear(request, start, end, self.counters)
+
+    def _hear(
+        self, request: bytes, start: float, end: float, counters: Counters
+    ) -> list[Sending]:
+        """Let the packs addressed answer a request; these are their answers."""
+        packs = [pack for pack in self._addressed(request) if self._on_bus(pack, start)]
         if not packs:
-            self.counters.absent += 1
+            counters.absent += 1
+        sendings = []
         for pack in packs:
             if self._is_deaf(pack, start):
-                self.counters.unheard += 1
+                counters.unheard += 1
             else:
-                self.counters.heard += 1
-                self._reply(pack, request, end)
+                counters.heard += 1
+                sendings.append(self._reply(pack, request, end, counters))
+        return [sending for sending in sendings if sending is not None]
+
+    def _addressed(self, request: bytes) -> list[Pack]:
+        """The packs that a request is for."""
+        return [pack for pack in self.bank if pack.address == request[0]]
+
+    def _on_bus(self, pack: Pack, now: float) -> bool:
+        return pack.present and all(fault.hears(pack, now) for fault in self.faults)
 
     def _is_deaf(self, pack: Pack, start: float) -> bool:
         busy_from, busy_until = self._busy.get(id(pack), (0.0, 0.0))
@@ -208,17 +234,20 @@ class SlaveLine:
         deaf = self.deaf if pack.deaf is None else pack.deaf
         return any(begin <= start < end + deaf for begin, end in self._replies)
 
-    def _reply(self, pack: Pack, request: bytes, now: float) -> None:
+    def _reply(
+        self, pack: Pack, request: bytes, now: float, counters: Counters
+    ) -> Sending | None:
         reply = Reply(address=pack.address, data=answer(pack, request, now))
         for fault in self.faults:
             fault.shape(reply)
         if not reply.data:
-            self.counters.withheld += 1
-            return
+            counters.withheld += 1
+            return None
         turnaround = self.turnaround if pack.turnaround is None else pack.turnaround
         start = now + turnaround + self._random.uniform(0, self.jitter) + reply.delay
         sending, collided = self._wire.send(reply.data, start)
-        self.counters.collisions += collided
-        self.counters.replies += 1
+        counters.collisions += collided
+        counters.replies += 1
         self._busy[id(pack)] = (now, sending.end)
         self._replies.append((sending.start, sending.end))
+        return sending

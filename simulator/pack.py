@@ -173,6 +173,11 @@ class Pack:
         codec.pack_into(self._memory[block], offset, value)
         self._frames.pop(block, None)
 
+    def readdress(self, address: int) -> None:
+        """Turn the DIP switch: the pack answers at the new address, and its settings say so (rs485.md 1.3)."""
+        self.address = address
+        self.set("device_address", address)
+
     # What the line sees
 
     def move(self, *, seed: int = 0) -> None:

@@ -1,16 +1,24 @@
 """Plays captured bytes on a line, for those who only listen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
 import json
 from pathlib import Path
 from typing import Final
 
+from .checks import crc_fits, sum8
 from .faults import Fault
-from .line import Speed
+from .line import TURNAROUND, Speed
 from .wire import BYTE_TIME
 
-_CHUNK: Final = 32
+CHUNK: Final = 32
+"""Bytes that arrive at once unless chosen otherwise."""
+
 _CAPTURES: Final = Path(__file__).parent.parent / "tests" / "captures"
+_MAGIC: Final = b"\x55\xaa\xeb\x90"
+_FRAME: Final = 300
+_REQUEST: Final = 11
+_ACK: Final = 8
 
 
 class ReplayLine:
@@ -19,14 +27,30 @@ class ReplayLine:
     faults: Sequence[Fault] = ()
 
     def __init__(
-        self, data: bytes, *, speed: Speed = Speed.WIRE, repeat: bool = True
+        self,
+        data: bytes,
+        *,
+        speed: Speed = Speed.WIRE,
+        repeat: bool = True,
+        chunk: int | Sequence[int] = CHUNK,
+        slot: float | None = None,
     ) -> None:
-        """Play bytes once, or over and over at the speed of the wire."""
-        self._data = data
-        self._byte_time = BYTE_TIME if speed is Speed.WIRE else 0.0
-        self._repeat = repeat and bool(self._byte_time) and bool(data)
+        """Play bytes once, or over and over where that takes time.
+
+        They arrive in chunks of one size or of several in turn.  Captures have no
+        times, so the bytes follow each other closely, or as messages of a master
+        that talks once per slot of so many seconds.
+        """
+        byte_time = BYTE_TIME if speed is Speed.WIRE else 0.0
+        if slot is None:
+            parts, self._period = [(0.0, data)], len(data) * byte_time
+        else:
+            parts, self._period = _paced(data, slot, byte_time)
+        sizes = cycle([chunk] if isinstance(chunk, int) else chunk)
+        self._pieces = [*_chunked(parts, sizes, byte_time)]
+        self._repeat = repeat and self._period > 0
         self._start: float | None = None
-        self._sent = 0
+        self._next = 0
 
     def connected(self, now: float) -> None:
         """Begin, if nobody has listened before."""
@@ -38,21 +62,88 @@ class ReplayLine:
 
     def due(self) -> float | None:
         """When the next piece is through."""
-        if self._start is None:
+        if self._start is None or self._next == len(self._pieces):
             return None
-        end = min(self._sent + _CHUNK, len(self._data))
-        return self._start + end * self._byte_time if end > self._sent else None
+        return self._start + self._pieces[self._next][0]
 
     def collect(self, now: float) -> list[bytes]:
         """The pieces that are through."""
         pieces = []
-        while (due := self.due()) is not None and due <= now:
-            piece = self._data[self._sent : self._sent + _CHUNK]
-            pieces.append(piece)
-            self._sent += len(piece)
-            if self._repeat and self._sent == len(self._data):
-                self._start, self._sent = due, 0
+        while (
+            self._start is not None and (due := self.due()) is not None and due <= now
+        ):
+            pieces.append(self._pieces[self._next][1])
+            self._next += 1
+            if self._repeat and self._next == len(self._pieces):
+                self._start, self._next = self._start + self._period, 0
         return pieces
+
+
+def _chunked(
+    parts: Iterable[tuple[float, bytes]], sizes: Iterator[int], byte_time: float
+) -> Iterator[tuple[float, bytes]]:
+    """Pieces and when the last byte of each is through."""
+    for start, part in parts:
+        place = 0
+        while place < len(part):
+            piece = part[place : place + next(sizes)]
+            place += len(piece)
+            yield start + place * byte_time, piece
+
+
+def _paced(
+    data: bytes, slot: float, byte_time: float
+) -> tuple[list[tuple[float, bytes]], float]:
+    """What to send and when, and how long all of it takes."""
+    parts = []
+    start = 0.0
+    for request, answer in _exchanges(data):
+        time = start
+        if request:
+            parts.append((time, request))
+            time += len(request) * byte_time + TURNAROUND
+        if answer:
+            parts.append((time, bytes(answer)))
+            time += len(answer) * byte_time
+        start = max(start + slot, time)
+    return parts, start
+
+
+def _exchanges(data: bytes) -> Iterator[tuple[bytes, bytearray]]:
+    """Each request with what came after it; a frame that nobody asked for is one without request."""
+    request, answer = b"", bytearray()
+    open_for_frame = True
+    for message in _messages(data):
+        asks = len(message) == _REQUEST
+        frame = len(message) == _FRAME
+        if asks or (frame and not open_for_frame):
+            if request or answer:
+                yield request, answer
+            request, answer = message if asks else b"", bytearray()
+        if not asks:
+            answer += message
+        open_for_frame = asks or (open_for_frame and not frame)
+    yield request, answer
+
+
+def _messages(data: bytes) -> Iterator[bytes]:
+    """Whole frames, requests and ACKs, and single bytes that belong to none."""
+    place = 0
+    while place < len(data):
+        length = _length(data[place : place + _FRAME])
+        yield data[place : place + length]
+        place += length
+
+
+def _length(data: bytes) -> int:
+    """How long the message at the beginning is."""
+    if data.startswith(_MAGIC) and len(data) == _FRAME and sum8(data[:-1]) == data[-1]:
+        return _FRAME
+    if data[1:3] == b"\x10\x16":
+        for length in (_REQUEST, _ACK):
+            if len(data) >= length and crc_fits(data[:length]):
+                return length
+    return 1
 
 
 def load_capture(name: str) -> bytes:

@@ -20,6 +20,8 @@ class Sending:
     byte_time: float
     echo: bool = False
     taken: int = 0
+    damaged: bool = False
+    """Whether another talker met it."""
 
     @property
     def end(self) -> float:
@@ -65,7 +67,7 @@ class Wire:
         for sending in self._sendings:
             if sending.echo or sending.start >= end or sending.end <= start:
                 continue
-            hit = True
+            hit = sending.damaged = True
             first = max(sending.taken, int((start - sending.start) / self.byte_time))
             last = min(
                 len(sending.data), int((end - sending.start) / self.byte_time) + 1
@@ -112,6 +114,7 @@ class Wire:
         if second.start < first.start:
             first.data, second.data = second.data, first.data
             first.start, second.start = second.start, first.start
+        first.damaged = True
         shift = (second.start - first.start) / self.byte_time if self.byte_time else 0.0
         aligned = abs(shift - round(shift)) < 0.1
         offset = round(shift) if aligned else int(shift)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 import json
 import os
 from pathlib import Path
@@ -12,10 +12,20 @@ from typing import Any
 
 import pytest
 
-from simulator import PtyServer, ReplayLine, SlaveLine, Speed, TcpServer, cli
+from simulator import (
+    SLOT,
+    Line,
+    MasterLine,
+    PtyServer,
+    ReplayLine,
+    SlaveLine,
+    Speed,
+    TcpServer,
+    cli,
+)
 from tests.captures import bus_streams
 
-from . import ack, trigger
+from . import ack, pieces, trigger
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ROOT / "scripts" / "simulate"
@@ -134,6 +144,111 @@ def test_options_reach_the_line() -> None:
     assert [fault.kind for fault in endpoint.line.faults] == ["noise", "echo"]
 
 
+def test_a_master_is_one_of_the_packs() -> None:
+    endpoint = cli.endpoint(parse("--role", "master", "--packs", "3"))
+    assert isinstance(endpoint.line, MasterLine)
+    assert endpoint.line.bank.addresses == [0, 1, 2]
+    assert (endpoint.line.slot, endpoint.line.settings_for_all) == (SLOT, False)
+    endpoint = cli.endpoint(
+        parse(
+            *("--role", "master", "--packs", "5,0"),
+            *("--slot", "0.4", "--settings-for-all", "--fault", "padding"),
+        )
+    )
+    assert isinstance(endpoint.line, MasterLine)
+    assert endpoint.line.bank.addresses == [0, 5]
+    assert (endpoint.line.slot, endpoint.line.settings_for_all) == (0.4, True)
+    assert [fault.kind for fault in endpoint.line.faults] == ["padding"]
+    full = cli.endpoint(parse("--role", "master", "--packs", "16"))
+    assert [pack["address"] for pack in cli.announcement(full)["packs"]] == [*range(16)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--role", "master", "--packs", "1,2"],
+            "a master is the pack at address 0: name it among the packs",
+        ),
+        (["--chunk", "1,2"], "only a capture takes several sizes of chunks"),
+        (
+            ["--replay", "phinix-readme-cycle", "--control-pty"],
+            "a capture has no packs that a second line could reach",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_together_are_told_in_a_sentence(
+    arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match=f"simulate: {message}"):
+        cli.main(arguments)
+
+
+@pytest.mark.usefixtures("socket_enabled")
+async def test_a_bus_and_the_control_line_of_its_packs_are_served_together(
+    tmp_path: Path,
+) -> None:
+    link = tmp_path / "control"
+    async with simulator(
+        *("--role", "master", "--packs", "2", "--still"),
+        *("--speed", "fast", "--slot", "0.05"),
+        *("--control-pty", str(link)),
+    ) as (said, process):
+        host, _, port = said["url"].removeprefix("socket://").rpartition(":")
+        assert said["control"] == str(link)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        # The bus talks to those who never say a word.
+        async with asyncio.timeout(PATIENCE):
+            await reader.readuntil(ack(1, 0x161E))
+            heard = await reader.readuntil(ack(1, 0x161E))
+        assert ack(0, 0x1620) in heard
+        assert ack(0, 0x161E) in heard
+        adapter = os.open(link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        answer = b""
+        async with asyncio.timeout(PATIENCE):
+            while not answer.endswith(ack(0, 0x161C)):
+                if not answer:
+                    os.write(adapter, trigger(0, 0x161C))
+                await asyncio.sleep(0.2)
+                with suppress(BlockingIOError):
+                    answer += os.read(adapter, 4096)
+        os.close(adapter)
+        writer.close()
+        process.terminate()
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 0
+
+
+def test_the_control_line_can_be_a_gateway() -> None:
+    options = parse("--role", "master", "--control-tcp", "127.0.0.1:0")
+    first = cli.endpoint(options)
+    second = cli.control(options, first.line)
+    assert isinstance(second, TcpServer)
+    assert isinstance(second.line, SlaveLine)
+    assert isinstance(first.line, MasterLine)
+    assert second.line.bank is first.line.bank
+    assert cli.announcement(first, second)["control"] == second.url
+    assert cli.control(parse(), first.line) is None
+
+
+def test_a_capture_takes_chunks_and_a_pace() -> None:
+    endpoint = cli.endpoint(
+        parse("--replay", "phinix-readme-cycle", "--chunk", "1,64", "--slot", "0.4")
+    )
+    endpoint.line.connected(0.0)
+    heard = list(pieces(endpoint.line, 7.15))
+    assert [len(piece) for _, piece in heard[:4]] == [1, 64, 1, 64]
+    assert heard[-1][0] == pytest.approx(6.8, abs=0.01)
+    packs = cli.endpoint(parse("--chunk", "100"))
+    assert max(len(piece) for _, piece in asked(packs.line)) == 100
+
+
+def asked(line: Line) -> list[tuple[float, bytes]]:
+    """What comes back for a request, in pieces."""
+    line.receive(trigger(1), 0.0)
+    return list(pieces(line, 1.0))
+
+
 def test_a_capture_is_played_instead_of_packs() -> None:
     endpoint = cli.endpoint(
         parse("--replay", bus_streams()[0].id, "--tcp", "[::1]:5020")
@@ -161,7 +276,13 @@ def test_a_capture_is_played_instead_of_packs() -> None:
         (["--tcp", "127.0.0.1:0", "--pty"], "not allowed with"),
         (["--fault", "fire"], "no fault is called 'fire'"),
         (["--replay", "nowhere"], "no file and no capture is called 'nowhere'"),
-        (["--role", "master"], "invalid choice: 'master'"),
+        (["--role", "king"], "invalid choice: 'king'"),
+        (["--slot", "soon"], "'soon' is no time in seconds"),
+        (["--slot", "0"], "'0' is no time in seconds"),
+        (["--chunk", "0"], "'0' is no size of chunks"),
+        (["--chunk", "1,,2"], "'1,,2' is no size of chunks"),
+        (["--control-tcp", "5020"], "'5020' is not HOST:PORT"),
+        (["--control-tcp", "127.0.0.1:0", "--control-pty"], "not allowed with"),
         (["--modbus-tcp", "127.0.0.1:0"], "unrecognized arguments"),
     ],
 )

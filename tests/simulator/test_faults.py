@@ -247,3 +247,34 @@ def test_every_kind_can_be_named_without_parameters(kind: str) -> None:
 def test_a_fault_that_cannot_be_understood_says_why(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_fault(text)
+
+
+def test_a_pack_is_readdressed_while_it_runs() -> None:
+    line = fast("readdress:address=2:to=7:after=5")
+    assert line.due() == 0.0
+    assert list(pieces(line, 104.0)) == []
+    line = fast("readdress:address=2:to=7:after=5")
+    pack = line.bank[2]
+    line.collect(100.0)
+    assert line.due() == 105.0
+    assert len(ask_until(line, trigger(2), 104.9)) == 308
+    line.collect(105.0)
+    assert line.due() is None
+    assert line.bank[7] is pack
+    assert ask(line, trigger(2), 106.0) == b""
+    assert ask(line, trigger(7), 107.0)[-8:] == ack(7, 0x1620)
+    assert pack.get("device_address") == 7
+
+
+def ask_until(line: SlaveLine, request: bytes, now: float) -> bytes:
+    """What comes back at once for a request."""
+    line.receive(request, now)
+    return b"".join(line.collect(now))
+
+
+def test_the_first_pack_is_readdressed_if_none_is_named() -> None:
+    line = fast("readdress:after=0")
+    line.collect(0.0)
+    assert line.bank.addresses == [2, 3, 15]
+    with pytest.raises(ValueError, match="readdress: no pack has address 9"):
+        fast("readdress:address=9")

@@ -25,7 +25,16 @@ def test_only_the_standard_library_and_itself_are_imported(file: Path) -> None:
 
 
 def test_what_has_to_run_in_simulated_time_knows_no_event_loop() -> None:
-    for name in ("line", "wire", "faults", "pack", "physics", "modbus", "replay"):
+    for name in (
+        "line",
+        "wire",
+        "faults",
+        "pack",
+        "physics",
+        "modbus",
+        "replay",
+        "master",
+    ):
         text = next(file for file in FILES if file.stem == name).read_text(
             encoding="utf-8"
         )
