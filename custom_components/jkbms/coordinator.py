@@ -17,8 +17,9 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from .const import CONF_ALLOW_WRITING, CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL, DOMAIN
 from .pack import Pack
 from .protocol.datum import Block, Field
-from .protocol.master import Availability, Event, ForeignMaster, Master, Plan, Updated
+from .protocol.master import Master, Plan
 from .protocol.state import BmsState
+from .protocol.station import Availability, Event, ForeignMaster, Updated
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change
 from .repairs import clear_foreign_master, raise_foreign_master

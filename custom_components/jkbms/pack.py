@@ -21,7 +21,7 @@ from .const import (
 )
 from .protocol.datum import Block
 from .protocol.features import Features
-from .protocol.master import Station
+from .protocol.master import AskedStation
 from .protocol.state import BmsState, Update
 from .repairs import clear_other_bms, raise_other_bms
 from .subentries import bms_subentries, remembered_features, subentry_data
@@ -37,7 +37,7 @@ class Pack:
         hass: HomeAssistant,
         entry: ConfigEntry[Any],
         subentry: ConfigSubentry,
-        stations: Mapping[int, Station],
+        stations: Mapping[int, AskedStation],
     ) -> None:
         """Take what the subentry remembers; values follow from its station."""
         self._hass = hass

@@ -7,7 +7,8 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
-from ..protocol.master import Event, Master, Written
+from ..protocol.master import Master
+from ..protocol.station import Event, Written
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
 from .link import Link, LinkError, LinkFault
