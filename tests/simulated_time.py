@@ -31,6 +31,7 @@ class _SkippingSelector(selectors.DefaultSelector):
     def select(
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.turns += 1
         if timeout is None or timeout <= 0 or self.loop.threads:
             return super().select(timeout)
         if ready := super().select(min(timeout, _GRACE)):
@@ -52,6 +53,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.now = 1000.0
         self.threads = 0
         """Jobs of executors under way: while they work, time passes as it does."""
+        self.turns = 0
+        """How often the loop has looked for work."""
         selector = _SkippingSelector()
         selector.loop = self
         super().__init__(selector)

@@ -22,7 +22,7 @@ from .protocol.state import BmsState
 from .protocol.station import Availability, Event, ForeignMaster, Updated
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change
-from .repairs import clear_foreign_master, raise_foreign_master
+from .repairs import clear_foreign_master, clear_other_bms, raise_foreign_master
 from .subentries import bms_subentries
 from .transport.link import LinkError, LinkFault, timing_of
 from .transport.session import LinkState, LinkStatus, Session
@@ -90,7 +90,10 @@ class BusCoordinator(DataUpdateCoordinator[None]):
 
         Raises ConfigEntryNotReady when the line cannot be opened, or not be held.
         """
+        # What was found wrong is looked at anew.
         clear_foreign_master(self.hass, self.config_entry)
+        for subentry_id in self.packs:
+            clear_other_bms(self.hass, subentry_id)
         # The entry cancels the task when it unloads or fails to set up, and the task
         # gives the port back.
         self.config_entry.async_create_background_task(

@@ -131,6 +131,7 @@ def test_an_update_names_what_has_changed() -> None:
     second = take(state, Block.LIVE)
     assert second is not None
     assert second.changed == frozenset()
+    assert take(state, Block.LIVE, soc=12) is None
     third = take(state, Block.LIVE, soc=12)
     assert third is not None
     assert third.changed == {"state_of_charge"}
@@ -207,6 +208,7 @@ def test_firmware_that_is_updated_changes_what_the_settings_mean() -> None:
     for block in Block:
         assert take(state, block)
     assert state.values["discharge_utp"] is None
+    assert take(state, Block.DEVICE, software_version=b"19.27\0\0\0") is None
     update = take(state, Block.DEVICE, software_version=b"19.27\0\0\0")
     assert update is not None
     assert update.changed == {

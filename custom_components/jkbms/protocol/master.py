@@ -198,17 +198,16 @@ class Master:
         station.patience.took(answer.latency)
         self._bus_patience.took(answer.latency)
         station.pace.answered()
-        believed = True
-        if answer.frame is not None:
-            believed = self._take_over(station, answer.frame, now, events)
-        if believed:
+        frame = answer.frame
+        believed = frame is None or self._take_over(station, frame, now, events)
+        if believed or (frame and station.state.waits_for(frame)):
             station.misses = 0
             station.heard = now
         else:
             station.misses += 1
             self._silent(station, now)
         if isinstance(asking, WriteJob):
-            asking.answered(answer.frame if believed else None, now)
+            asking.answered(frame if believed else None, now)
             self._close(asking, events)
         elif asking is not None and not believed:
             self._ask_again(station, asking, now)
@@ -223,7 +222,8 @@ class Master:
         before = station.state.seen.get(Block.LIVE)
         update = station.state.take_frame(frame, block, now)
         if update is None:
-            station.counts.implausible += 1
+            if not station.state.waits_for(frame):
+                station.counts.implausible += 1
             return False
         station.counts.ok += 1
         if block is Block.LIVE:

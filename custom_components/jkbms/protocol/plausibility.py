@@ -40,6 +40,8 @@ class Implausible(StrEnum):
     COUNTER_FELL = "counter_fell"
     SETTINGS = "settings"
     MODEL = "model"
+    UNCONFIRMED = "unconfirmed"
+    """So unlike the frame before that it has to be said twice."""
 
 
 _MAX_CELL: Final = 5.0

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field as dataclass_field
-from typing import Final, cast
+from typing import cast
 
 from .codecs import Value
-from .datum import Block, Datum, Firmware
+from .datum import BLOCK_OF_TYPE, Block, Datum, Firmware
 from .derived import derive, present_cells
+from .doubt import BELIEVED_AFTER, doubts
 from .features import Features
 from .fields import (
     HARDWARE_OPTIONS,
@@ -22,9 +23,6 @@ from .fields import (
 from .frames import Frame
 from .layout import FRAME_HEAD, Layout, decode_block, recognise
 from .plausibility import Implausible, implausible
-
-_BELIEVED_AFTER: Final = 3
-"""A counter that stays lower this often was reset: another board, erased data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,13 @@ class Update:
     """Keys whose value is another one now."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    values: dict[str, Value]
+    time: float
+    count: int
+
+
 @dataclass(slots=True)
 class BmsState:
     """The values of one BMS by key, and when each block was last believed."""
@@ -56,6 +61,10 @@ class BmsState:
     layout: Layout | None = None
     rejected: Counter[Implausible] = dataclass_field(default_factory=Counter)
     _falls: int = 0
+    _held: dict[Block, _Held] = dataclass_field(default_factory=dict)
+    """What was doubted and waits to be said again."""
+    _unsteady: set[str] = dataclass_field(default_factory=set)
+    """Keys of values that this BMS changes from frame to frame."""
 
     def get[T](self, datum: Datum[T]) -> T | None:
         """Return a value; None where the BMS has none or was not heard."""
@@ -119,10 +128,12 @@ class BmsState:
         self, block: Block, values: dict[str, Value], now: float
     ) -> Update | None:
         reason = implausible(block, values, self.values)
-        if reason is Implausible.COUNTER_FELL:
+        if reason is Implausible.COUNTER_FELL and self._falls + 1 >= BELIEVED_AFTER:
+            reason = None
+        elif reason is Implausible.COUNTER_FELL:
             self._falls += 1
-            if self._falls >= _BELIEVED_AFTER:
-                reason = None
+        elif reason is None and self._has_to_repeat(block, values, now):
+            reason = Implausible.UNCONFIRMED
         if reason is not None:
             self.rejected[reason] += 1
             return None
@@ -136,6 +147,32 @@ class BmsState:
         if block is Block.DEVICE and self.firmware != known:
             changed |= self._decode_again()
         return Update(block, frozenset(changed))
+
+    def waits_for(self, frame: Frame) -> bool:
+        """Tell whether what the frame says was held back until it is said again."""
+        return BLOCK_OF_TYPE.get(frame.type) in self._held
+
+    def _has_to_repeat(
+        self, block: Block, values: dict[str, Value], now: float
+    ) -> bool:
+        """Hold back what is doubted until it is said again, or often enough."""
+        held = self._held.pop(block, None)
+        if block not in self.seen:
+            return False
+        unlike = doubts(block, values, self.values, now - self.seen[block])
+        if unlike <= self._unsteady:
+            return False
+        count = 1
+        if held is not None:
+            again = doubts(block, values, held.values, now - held.time)
+            if again <= self._unsteady:
+                return False
+            count += held.count
+            if count >= BELIEVED_AFTER:
+                self._unsteady |= again
+                return False
+        self._held[block] = _Held(values, now, count)
+        return True
 
     def _decode_again(self) -> set[str]:
         """Decode what was read before the firmware was known (0x1116)."""
