@@ -136,7 +136,8 @@ class Listener:
         before = station.state.seen.get(Block.LIVE)
         update = station.state.take_frame(frame, block, now)
         if update is None:
-            station.counts.implausible += 1
+            if not station.state.waits_for(frame):
+                station.counts.implausible += 1
             return
         station.counts.ok += 1
         station.heard = now
