@@ -38,6 +38,8 @@ _PAUSE_SLACK: Final = 60.0
 _CAPACITY_SLACK: Final = 0.1
 """Ah; throughput is counted in steps."""
 _MAX_CURRENT: Final = 600.0
+_HEARD: Final = frozenset({Block.LIVE, Block.SETTINGS})
+"""No master asks for device info (rs485.md 4.2)."""
 
 
 class Listener:
@@ -67,7 +69,7 @@ class Listener:
 
     def add(self, address: int) -> Station:
         """Know a pack at an address from now on."""
-        station = Station(address, gone_after=_GONE_AFTER)
+        station = Station(address, gone_after=_GONE_AFTER, needs=_HEARD)
         self.stations[address] = station
         return station
 

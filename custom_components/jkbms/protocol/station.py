@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field as dataclass_field
 from typing import Final
 
-from .datum import Block
+from .datum import ALL_BLOCKS, Block
+from .features import Features
 from .state import BmsState, Update
 from .write_job import WriteResult
 from .writing import Change
@@ -37,6 +38,13 @@ class Station:
     heard: float | None = None
     """When it last answered."""
     available: bool = False
+    needs: frozenset[Block] = ALL_BLOCKS
+    """The blocks that are to be expected of it."""
+
+    @property
+    def features(self) -> Features | None:
+        """What the BMS has; None until each block that it needs was read."""
+        return self.state.features_from(self.needs)
 
     def gone_at(self) -> float:
         """Return when it counts as away if no live values that can be believed come."""
