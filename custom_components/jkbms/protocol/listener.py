@@ -56,7 +56,8 @@ class Listener:
         self._gap = timing.gap
         self._framer = Framer()
         self._attributor = Attributor()
-        self._candidates: dict[int, BmsState] = {}
+        self._candidates: dict[int, float] = {}
+        """When an address was first heard that is no pack yet."""
         self._proofs: Counter[int] = Counter()
         self._last_byte = float("-inf")
         self._held = False
@@ -163,14 +164,14 @@ class Listener:
         if not acknowledged:
             self.unattributed += 1
             return None
-        candidate = self._candidates.setdefault(address, BmsState())
-        if candidate.take_frame(frame, block, now) is None or block is not Block.LIVE:
+        if block is not Block.LIVE or not BmsState().take_frame(frame, block, now):
             return None
+        since = self._candidates.setdefault(address, now)
         self._proofs[address] += 1
         if self._proofs[address] < _PROVEN_AFTER:
             return None
         del self._candidates[address], self._proofs[address]
-        moved = self._who_moved(candidate, frame, now)
+        moved = self._who_moved(since, frame, now)
         if moved is None:
             events.append(Appeared(address))
             return self.add(address)
@@ -180,9 +181,8 @@ class Listener:
         events.append(Moved(moved, address))
         return station
 
-    def _who_moved(self, candidate: BmsState, frame: Frame, now: float) -> int | None:
-        """Return the address of the one pack that this one continues."""
-        since = min(candidate.seen.values())
+    def _who_moved(self, since: float, frame: Frame, now: float) -> int | None:
+        """Return the address of the one pack that fell silent and goes on here."""
         silent = (
             station
             for station in self.stations.values()
