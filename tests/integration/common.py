@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import logging
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentryData
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
@@ -42,7 +42,7 @@ def bus_entry(url: str, *addresses: int, **options: Any) -> MockConfigEntry:
         data={"device": url},
         options=options,
         subentries_data=[
-            ConfigSubentryData(
+            ConfigSubentryDataWithId(
                 subentry_id=subentry_id(address),
                 subentry_type=SUBENTRY_BMS,
                 title=title(address),

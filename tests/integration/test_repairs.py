@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN
+from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN, ConfirmRepairFlow
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
@@ -138,6 +138,7 @@ async def test_an_issue_of_a_bus_that_was_removed_is_gone(
         await hass.config_entries.async_remove(entry.entry_id)
         assert not issue(hass, "foreign_master", entry.entry_id)
     # A form that was open when it was removed does no harm.
+    assert isinstance(flow, ConfirmRepairFlow)
     flow.hass = hass
     flow.handler = found.domain
     flow.issue_id = found.issue_id
@@ -213,6 +214,7 @@ async def test_a_form_about_a_pack_that_was_removed_does_no_harm(
     async with holding(hass, entry) as before:
         found = await other_bms(hass, bank)
         flow = await async_create_fix_flow(hass, found.issue_id, dict(found.data or {}))
+        assert isinstance(flow, ConfirmRepairFlow)
         flow.hass = hass
         flow.handler = found.domain
         flow.issue_id = found.issue_id
