@@ -41,6 +41,10 @@ UNLIKE = [
     (Block.LIVE, {"remaining_capacity": 20_000}),
     (Block.LIVE, {"full_capacity": 1_000}),
     (Block.LIVE, {"run_time": 60_000_000}),
+    (Block.LIVE, {"rtc": 1}),
+    (Block.LIVE, {"rtc": 0}),
+    (Block.LIVE, {"charge_ocp_left": 60}),
+    (Block.LIVE, {"log_count": 60_000}),
     (Block.SETTINGS, {"cell_ovp": 3_700}),
     (Block.SETTINGS, {"function_word": 0x0001}),
     (Block.DEVICE, {"software_version": b"19.27\0\0\0"}),
@@ -79,6 +83,19 @@ def test_small_steps_need_no_second_frame() -> None:
     update = take(state, Block.LIVE, 5.0, current=current + 20_000, soc=56)
     assert update is not None
     assert state.get(STATE_OF_CHARGE) == 56
+
+
+def test_a_countdown_needs_no_second_frame_to_go_down() -> None:
+    state = believed(charge_ocp_left=60)
+    assert take(state, Block.LIVE, 5.0, charge_ocp_left=20)
+    assert take(state, Block.LIVE, 10.0, charge_ocp_left=40) is None
+
+
+def test_a_countdown_that_older_boards_do_not_tell_is_no_doubt() -> None:
+    state = BmsState()
+    frame = Frame(_CAPTURES["syssi-24s-v10-cell"])
+    for now in (0.0, 5.0):
+        assert state.take_frame(frame, Block.LIVE, now)
 
 
 def test_the_first_frame_of_a_block_is_believed() -> None:
@@ -130,7 +147,7 @@ def test_a_change_at_the_pack_is_shown_at_once_because_it_is_asked_again() -> No
     [
         ("venus-bat3-settings", Block.SETTINGS, 0.0),
         ("venus-bat3-about", Block.DEVICE, 0.0),
-        ("venus-bat3-status", Block.LIVE, 0.15),
+        ("venus-bat3-status", Block.LIVE, 0.1),
     ],
 )
 def test_damage_that_the_sum_misses_is_seldom_believed(

@@ -5,12 +5,14 @@ wrong value ruins graphs and automations for good. What is doubted is not droppe
 smoothed: the BMS is asked again at once, and shown as soon as it says the same.
 """
 
+from datetime import datetime
 from typing import Final
 
 from .codecs import Value
 from .datum import Block
 from .derived import Values
 from .fields import (
+    BMS_CLOCK,
     CAPACITY_REMAINING,
     CELL_RESISTANCES,
     CELL_VOLTAGES,
@@ -38,12 +40,18 @@ _STEPS: Final[dict[str, float]] = {
     "heating_current": 2.5,
     STATE_OF_CHARGE.key: 2.0,
     CHARGING_CYCLES.key: 1.0,
+    "event_log_entries": 5.0,
     MOS_TEMPERATURE.key: 5.0,
     **{f"temperature_sensor_{n}": 5.0 for n in (1, 2, 4, 5)},
 }
 """How far a value may go from one frame to the next, in its unit."""
 _MOVED: Final = (CAPACITY_REMAINING.key, CYCLE_CAPACITY.key)
-_CLOCKS: Final = (TOTAL_RUNTIME.key, "uptime")
+_CLOCKS: Final = (TOTAL_RUNTIME.key, BMS_CLOCK.key, "uptime", "charge_status_time")
+_COUNTDOWNS: Final = (
+    *(field.key for field in LIVE if field.key.endswith("_release")),
+    "emergency_time_left",
+    "sleep_countdown",
+)
 _MAX_CURRENT: Final = 600.0
 """A; the highest charge current that can be set (rs485.md 7)."""
 _SLACK: Final = 10.0
@@ -56,26 +64,20 @@ _FREE: Final = frozenset(
         "bms_min_voltage_cell_index",
         "bms_power",
         "balancing_state",
-        "bms_clock",
         "brownout_time",
         "charge_pwm",
         "charge_sense_voltage",
-        "charge_status_time",
         "coarse_voltage",
         "discharge_pwm",
         "discharge_sense_voltage",
-        "emergency_time_left",
-        "event_log_entries",
         "mos_temperature_mirror",
-        "sleep_countdown",
     }
 )
-"""What changes as it likes, or is never shown."""
+"""What changes as it likes, and is never shown."""
 _STEADY: Final = tuple(
     field.key
     for field in LIVE
-    if field.key not in {*_STEPS, *_MOVED, *_CLOCKS, *_FREE}
-    and not field.key.endswith("_release")
+    if field.key not in {*_STEPS, *_MOVED, *_CLOCKS, *_COUNTDOWNS, *_FREE}
 )
 """What stays the same for hours: alarms, switches, capacity, masks, calibration."""
 _COUNTING: Final = frozenset({"device_runtime", "power_on_count"})
@@ -95,13 +97,23 @@ def doubts(block: Block, new: Values, old: Values, elapsed: float) -> set[str]:
         **dict.fromkeys(_CLOCKS, elapsed + _SLACK),
     }
     unlike = {key for key in _STEADY if new.get(key) != old.get(key)}
+    unlike |= {key for key in _COUNTDOWNS if _rises(new.get(key), old.get(key))}
     return unlike | {
         key for key, step in steps.items() if _jumps(new.get(key), old.get(key), step)
     }
 
 
 def _jumps(new: Value, old: Value, step: float) -> bool:
-    """Tell whether a number went further than a step, or came or went itself."""
+    """Tell whether a value went further than a step, or came or went itself."""
     if isinstance(new, int | float) and isinstance(old, int | float):
         return abs(new - old) > step
+    if isinstance(new, datetime) and isinstance(old, datetime):
+        return abs((new - old).total_seconds()) > step
+    return new != old
+
+
+def _rises(new: Value, old: Value) -> bool:
+    """Tell whether a countdown went up: it has begun anew, or it is damaged."""
+    if isinstance(new, int | float) and isinstance(old, int | float):
+        return new > old
     return new != old
