@@ -2,11 +2,7 @@
 
 import pytest
 
-from custom_components.jkbms.protocol.fields import (
-    BLUETOOTH_NAME,
-    MODEL,
-    SERIAL_NUMBER,
-)
+from custom_components.jkbms.protocol.fields import BLUETOOTH_NAME, MODEL, SERIAL_NUMBER
 from custom_components.jkbms.protocol.state import BmsState
 from custom_components.jkbms.subentries import suggested_title
 

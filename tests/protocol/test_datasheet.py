@@ -211,3 +211,10 @@ def test_each_bit_of_the_switch_word_is_the_one_the_vendor_names() -> None:
         if isinstance(field.codec, Bit) and field.address == 0x1114
     }
     assert bits == dict(enumerate(SWITCH_WORD_NAMES))
+
+
+def test_the_bits_that_cut_the_line_or_the_sensors_are_not_written() -> None:
+    writable_bits = {
+        field.codec.bit for field in writable() if isinstance(field.codec, Bit)
+    }
+    assert writable_bits == {0, 2, 4, 5, 6, 7, 8, 9}
