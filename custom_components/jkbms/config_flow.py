@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+import logging
 from typing import Any, Final, override
 
 from homeassistant.config_entries import (
@@ -44,6 +45,8 @@ from .subentries import bms_subentries, heard_title, subentry_data, suggested_ti
 from .subentry_flow import BmsSubentryFlow
 from .transport.link import LinkError, LinkFault
 from .transport.probe import async_listen, async_scan
+
+_LOGGER = logging.getLogger(__name__)
 
 CONF_PACKS: Final = "packs"
 _LISTEN_SHARE: Final = 0.3
@@ -353,6 +356,8 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
             try:
                 return await look()
             except LinkError as error:
+                if error.fault is LinkFault.FAILED:
+                    _LOGGER.warning("%s cannot be opened: %s", self._device, error)
                 self._errors = {"base": error.fault}
                 return self._port_step
 

@@ -146,21 +146,21 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         try:
             await self.session.opened()
         except LinkError as error:
-            raise self._not_ready(error.fault) from error
+            raise self._not_ready(error.fault, str(error)) from error
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_VALUES):
                 await self._first_values.wait()
         # A gateway that serves somebody else may take a connection just to close it.
         status = self.session.status
         if status.state is LinkState.DOWN and status.fault is not None:
-            raise self._not_ready(status.fault)
+            raise self._not_ready(status.fault, status.detail)
         self._started = True
 
-    def _not_ready(self, fault: LinkFault) -> ConfigEntryNotReady:
+    def _not_ready(self, fault: LinkFault, detail: str) -> ConfigEntryNotReady:
         return ConfigEntryNotReady(
             translation_domain=DOMAIN,
             translation_key=f"link_{fault}",
-            translation_placeholders={"url": self.url},
+            translation_placeholders={"url": self.url, "detail": detail},
         )
 
     async def async_write(
@@ -354,4 +354,4 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                 _LOGGER.info("%s: the line is back", self.name)
                 self.async_update_listeners()
             case _:
-                pass
+                _LOGGER.debug("%s: %s", self.name, status)

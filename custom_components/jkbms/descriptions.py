@@ -120,7 +120,6 @@ MEANING: Final[dict[Quantity, Meaning]] = {
     ),
     Quantity.RESISTANCE: Meaning(unit=_MILLIOHM, state_class=_MEASUREMENT),
     Quantity.SECONDS: _duration(UnitOfTime.SECONDS),
-    Quantity.MINUTES: _duration(UnitOfTime.MINUTES),
     Quantity.HOURS: _duration(UnitOfTime.HOURS, 1),
     Quantity.MICROSECONDS: _duration(UnitOfTime.MICROSECONDS),
     Quantity.RUN_TIME: Meaning(

@@ -6,6 +6,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .const import DOMAIN
 from .protocol.datum import Field
+from .protocol.order import broken_order
 from .protocol.write_job import Outcome, WriteResult
 
 if TYPE_CHECKING:
@@ -47,6 +48,19 @@ def check_writable(
                 **placeholders,
                 "minimum": show(limits.minimum),
                 "maximum": show(limits.maximum),
+            },
+        )
+    order = broken_order(field, value, pack.state.values)
+    if order is not None:
+        too_high = order.lower is field
+        other = order.upper if too_high else order.lower
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="too_high" if too_high else "too_low",
+            translation_placeholders={
+                **placeholders,
+                "other": other.name,
+                "limit": show(pack.state.get(other)),
             },
         )
 

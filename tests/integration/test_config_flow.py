@@ -420,6 +420,16 @@ async def test_a_line_that_cannot_be_opened_is_explained_and_the_flow_goes_on(
     await _finish(dialog)
 
 
+async def test_a_fault_without_words_of_its_own_is_in_the_log(
+    hass: HomeAssistant, caplog: pytest.LogCaptureFixture
+) -> None:
+    with _unknown_proxy() as device:
+        dialog = await _add(hass, device)
+    assert dialog.errors == {"base": "failed"}
+    assert "The log has the details" in TEXTS["config"]["error"]["failed"]
+    assert f"{device} cannot be opened: " in caplog.text
+
+
 async def test_a_gateway_that_hangs_up_is_explained_and_the_flow_goes_on(
     hass: HomeAssistant, gateway: TcpServer
 ) -> None:

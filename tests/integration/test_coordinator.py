@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from homeassistant.const import STATE_OFF, STATE_ON
 from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -233,3 +234,35 @@ async def test_who_asks_while_the_line_is_down_finds_nobody(
         assert await coordinator.async_identify(9) is None
         await gateway.start()
         await wait_until(lambda: coordinator.last_update_success)
+
+
+async def test_live_values_can_be_asked_for_between_two_readings(
+    hass: HomeAssistant, bank: Bank, gateway: TcpServer
+) -> None:
+    assert await async_setup_component(hass, "homeassistant", {})
+    entry = bus_entry(gateway.url, 1, 2, poll_interval=60)
+    async with holding(hass, entry):
+        bank[1].set("soc", bank[1].number_of("soc") - 1)
+        await asyncio.sleep(2)
+        sensor = state_of(hass, "sensor", 1, "state_of_charge")
+        assert int(sensor.state) == bank[1].number_of("soc") + 1
+        await hass.services.async_call(
+            "homeassistant",
+            "update_entity",
+            {"entity_id": [sensor.entity_id]},
+            blocking=True,
+        )
+        await asyncio.sleep(2)
+        sensor = state_of(hass, "sensor", 1, "state_of_charge")
+        assert int(sensor.state) == bank[1].number_of("soc")
+
+
+async def test_asking_for_values_leaves_a_pack_that_is_away_alone(
+    hass: HomeAssistant, bank: Bank, entry: MockConfigEntry
+) -> None:
+    async with holding(hass, entry) as coordinator:
+        bank[2].present = False
+        await wait_until(lambda: voltage(hass, 2) is None)
+        due = dict(coordinator.master.stations[2].due)
+        await coordinator.async_request_refresh()
+        assert coordinator.master.stations[2].due == due

@@ -147,6 +147,7 @@ async def test_an_issue_of_a_bus_that_was_removed_is_gone(
         await hass.config_entries.async_remove(entry.entry_id)
         assert not issue(hass, "foreign_master", entry.entry_id)
     # A form that was open when it was removed does no harm.
+    assert isinstance(flow, ConfirmRepairFlow)
     flow.hass = hass
     flow.handler = found.domain
     flow.issue_id = found.issue_id
@@ -251,6 +252,7 @@ async def test_a_form_about_a_pack_that_was_removed_does_no_harm(
     async with holding(hass, entry) as before:
         found = await other_bms(hass, bank)
         flow = await async_create_fix_flow(hass, found.issue_id, dict(found.data or {}))
+        assert isinstance(flow, ConfirmRepairFlow)
         flow.hass = hass
         flow.handler = found.domain
         flow.issue_id = found.issue_id

@@ -108,6 +108,23 @@ async def test_a_value_out_of_range_is_not_even_sent(
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "error_key", "words"),
+    [
+        ("cell_uvpr", 2.5, "too_low", "Cell UVP is 2.7, and it has to stay above"),
+        ("cell_ovpr", 4.0, "too_high", "Cell OVP is 3.65, and it has to stay below"),
+    ],
+)
+async def test_a_recovery_beyond_its_protection_is_not_even_sent(
+    bus: Bus, bank: Bank, key: str, value: float, error_key: str, words: str
+) -> None:
+    error = await refused(bus[1], 1, BY_KEY[key], value)
+    assert isinstance(error, ServiceValidationError)
+    assert error.translation_key == error_key
+    assert words in str(error)
+    assert bank[1].journal == []
+
+
+@pytest.mark.parametrize(
     ("writing", "key", "words"),
     [
         (Writing.IGNORE, "write_ignored", "but kept "),

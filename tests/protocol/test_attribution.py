@@ -23,7 +23,7 @@ LIVE: Final = frame_of(pack(), Block.LIVE)
 SETTINGS_OF_0: Final = frame_of(pack(address=0), Block.SETTINGS)
 SETTINGS_OF_3: Final = frame_of(pack(address=3), Block.SETTINGS)
 DEVICE: Final = frame_of(pack(), Block.DEVICE)
-STRAY: Final = Discarded(2, b"\0\0")
+STRAY: Final = Discarded(2)
 
 
 def ack(address: int, block: Block = Block.LIVE) -> Ack:
@@ -72,7 +72,7 @@ def test_an_ack_counts_over_a_few_stray_bytes_and_the_order_stays() -> None:
 
 
 def test_an_ack_far_behind_a_frame_is_not_its_own() -> None:
-    far = Discarded(17, bytes(17))
+    far = Discarded(17)
     assert heard(LIVE, far, ack(5)) == [Attributed(LIVE, None), far, ack(5)]
 
 

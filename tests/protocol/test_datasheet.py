@@ -13,7 +13,7 @@ import pytest
 
 from custom_components.jkbms.protocol.codecs import Bit, Scaled
 from custom_components.jkbms.protocol.datum import Field, Quantity, Role
-from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS, writable
+from custom_components.jkbms.protocol.fields import DEVICE, FIELDS, writable
 from simulator.registers import ITEMS, Item, Kind
 
 REFERENCE: Final = Path(__file__).parents[2] / "docs" / "rs485.md"
@@ -23,17 +23,14 @@ MASKS: Final = {0x1119, 0x111A, 0x1319, 0x1519}
 RESERVED: Final = {0x12D2, 0x12EE, 0x130E}
 
 
-def is_known_elsewhere(field: Field[Any]) -> bool:
-    return field.address not in MASKS | RESERVED
+KNOWN: Final = [f for f in FIELDS if f.address not in MASKS | RESERVED]
 
 
 def item_of(field: Field[Any]) -> Item:
     return BY_ADDRESS[field.address]
 
 
-@pytest.mark.parametrize(
-    "field", filter(is_known_elsewhere, FIELDS), ids=lambda field: field.key
-)
+@pytest.mark.parametrize("field", KNOWN, ids=lambda field: field.key)
 def test_a_row_has_the_place_and_the_wire_type_of_the_other_table(
     field: Field[Any],
 ) -> None:
@@ -46,8 +43,7 @@ def test_a_row_has_the_place_and_the_wire_type_of_the_other_table(
 
 
 def test_both_tables_know_the_same_places() -> None:
-    ours = {field.address for field in filter(is_known_elsewhere, FIELDS)}
-    assert BY_ADDRESS.keys() - MASKS == ours
+    assert BY_ADDRESS.keys() - MASKS == {field.address for field in KNOWN}
 
 
 @pytest.mark.parametrize("field", writable(), ids=lambda field: field.key)
@@ -125,11 +121,7 @@ def described() -> Iterator[tuple[int, str, str]]:
 def test_a_row_has_the_type_and_the_scale_of_the_reference(
     address: int, kind: str, unit: str
 ) -> None:
-    fields = [
-        field
-        for field in FIELDS
-        if field.address == address and is_known_elsewhere(field)
-    ]
+    fields = [field for field in KNOWN if field.address == address]
     assert fields or address in range(0x111A, 0x1122), "a value without a row"
     for field in fields:
         assert (
@@ -182,10 +174,13 @@ def test_a_quantity_is_measured_in_its_unit() -> None:
             assert allowed is None or units[field.address] in allowed, field.key
 
 
-def test_the_times_of_the_device_block_are_tenths_of_an_hour() -> None:
-    for key in ("cell_request_charge_time", "cell_request_float_time"):
-        assert BY_KEY[key].codec.decode(50) == 5.0
-    assert BY_KEY["data_stored_period"].codec.decode(3600) == 3600
+def test_the_times_of_the_charge_phases_alone_are_scaled_in_the_device_block() -> None:
+    scaled = {
+        field.key: field.codec.divisor
+        for field in DEVICE
+        if isinstance(field.codec, Scaled) and field.codec.divisor != 1
+    }
+    assert scaled == {"cell_request_charge_time": 10, "cell_request_float_time": 10}
 
 
 SWITCH_WORD_NAMES: Final = (
@@ -216,3 +211,10 @@ def test_each_bit_of_the_switch_word_is_the_one_the_vendor_names() -> None:
         if isinstance(field.codec, Bit) and field.address == 0x1114
     }
     assert bits == dict(enumerate(SWITCH_WORD_NAMES))
+
+
+def test_the_bits_that_cut_the_line_or_the_sensors_are_not_written() -> None:
+    writable_bits = {
+        field.codec.bit for field in writable() if isinstance(field.codec, Bit)
+    }
+    assert writable_bits == {0, 2, 4, 5, 6, 7, 8, 9}

@@ -173,7 +173,6 @@ def test_a_bit_leaves_the_fifteen_others_as_they_were() -> None:
                 (after,) = struct.unpack(">H", data)
                 assert after & kept == word & kept
                 assert change.found(data) is value
-                assert change.needs_neighbours
 
 
 @pytest.mark.parametrize(
@@ -195,11 +194,6 @@ def test_a_byte_leaves_the_other_of_its_pair(
     data = change.register_data(bytes.fromhex(before))
     assert data == bytes.fromhex(after)
     assert change.found(data) == value
-    assert change.needs_neighbours
-
-
-def test_a_whole_register_needs_no_neighbours() -> None:
-    assert not key_change("cell_ovp", 3.65).needs_neighbours
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,6 @@ class Quantity(StrEnum):
     CHARGE_THROUGHPUT = "charge_throughput"  # Ah, only rises
     RESISTANCE = "resistance"  # mΩ
     SECONDS = "seconds"
-    MINUTES = "minutes"
     HOURS = "hours"
     MICROSECONDS = "microseconds"
     RUN_TIME = "run_time"  # s, only rises

@@ -14,8 +14,6 @@ FRAME_TYPES: Final = frozenset({0x01, 0x02, 0x03, 0x05, 0x06})
 READ: Final = 0x03
 WRITE: Final = 0x10
 ERROR: Final = 0x80
-MAX_READ_WORDS: Final = 120
-"""What every firmware serves at once (rs485.md 2.3)."""
 LOG_TRIGGERS: Final = {0x1622: 0x06, 0x1624: 0x05}
 TYPE_OF_TRIGGER: Final = {
     **{register: block.frame_type for register, block in BLOCK_OF_TRIGGER.items()},
@@ -190,8 +188,6 @@ class Discarded:
     """A run of bytes that belong to nothing."""
 
     count: int
-    sample: bytes
-    """Its first bytes, for telling what is wrong with the line."""
 
 
 type Request = WriteRequest | ReadRequest

@@ -125,8 +125,6 @@ class Line:
         self._framer = Framer()
         self._pending: _Pending | None = None
         self._last_byte = float("-inf")
-        self.sample = b""
-        """The latest bytes that belong to nothing."""
         self.traffic: Counter[Traffic] = Counter()
         self._unechoed: deque[tuple[float, Request]] = deque(maxlen=8)
 
@@ -217,7 +215,6 @@ class Line:
 
     def _take_discarded(self, item: Discarded) -> None:
         self.traffic[Traffic.DISCARDED] += item.count
-        self.sample = item.sample
         if self._pending is not None:
             self._pending.stray += item.count
             self._pending.first = self._pending.first or self._last_byte

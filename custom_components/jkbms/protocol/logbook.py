@@ -8,7 +8,6 @@ from typing import Final
 from .codecs import BMS_EPOCH
 
 COMPACT: Final = 0x05
-DETAILED: Final = 0x06
 _EVENT: Final = struct.Struct("<IB")
 _EVENTS_AT: Final = 11
 _EVENTS: Final = 50

@@ -27,7 +27,6 @@ from .frames import (
     sum8,
 )
 
-_SAMPLE: Final = 64
 _MAX_WRITE_BYTES: Final = 16
 """The longest register of a JK BMS is a text of 16 bytes (rs485.md 2.7)."""
 _REGISTERS: Final = range(0x1000, 0x1700, 2)
@@ -55,7 +54,6 @@ class Framer:
         """Start with an empty buffer."""
         self._buffer = bytearray()
         self._discarded = 0
-        self._sample = bytearray()
         self._expected: tuple[int, int] | None = None
 
     @property
@@ -66,7 +64,6 @@ class Framer:
     def clear(self) -> None:
         """Forget everything: the link was opened anew."""
         self._buffer.clear()
-        self._sample.clear()
         self._discarded = 0
         self._expected = None
 
@@ -105,21 +102,15 @@ class Framer:
                 break
             else:
                 skip = self._next_candidate(buffer, position + 1) - position
-                self._discard(buffer[position : position + skip])
+                self._discarded += skip
                 position += skip
         del self._buffer[:position]
         return items
 
-    def _discard(self, run: bytes) -> None:
-        self._discarded += len(run)
-        if (room := _SAMPLE - len(self._sample)) > 0:
-            self._sample += run[:room]
-
     def _close_run(self, items: list[Item]) -> None:
         if self._discarded:
-            items.append(Discarded(self._discarded, bytes(self._sample)))
+            items.append(Discarded(self._discarded))
             self._discarded = 0
-            self._sample.clear()
 
     @staticmethod
     def _next_candidate(buffer: bytes, start: int) -> int:

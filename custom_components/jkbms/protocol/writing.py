@@ -41,11 +41,6 @@ class Change:
         ):
             raise InvalidValueError(f"{self.field.key}={self.value}")
 
-    @property
-    def needs_neighbours(self) -> bool:
-        """Whether the register holds more than this setting (rs485.md 2.9)."""
-        return isinstance(self.field.codec, Bit) or self.field.codec.size == 1
-
     def register_data(self, current: bytes) -> bytes:
         """Return what the register shall hold, given what it holds now.
 

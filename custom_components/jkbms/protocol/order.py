@@ -1,0 +1,85 @@
+"""Settings that must not pass each other: a protection and where it ends (rs485.md 7.1).
+
+Only what every captured pack keeps to is asked for. The vendor's own presets release
+the over-voltage protection below the requested charge voltage, so that is allowed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .codecs import Value
+from .datum import Field
+from .derived import number
+from .fields import BY_KEY
+
+type Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Two settings of which one stays below the other."""
+
+    lower: Field[Any]
+    upper: Field[Any]
+    may_meet: bool = False
+
+    def excess(self, values: Values) -> float | None:
+        """Return by how much the lower one is above; None where either is not set.
+
+        Older firmware holds 0 where it knows no setting, and 0 °C twice is no pair.
+        """
+        lower, upper = (_when_set(values, field) for field in (self.lower, self.upper))
+        if lower is None or upper is None or lower == upper == 0:
+            return None
+        # A wish may come out of a conversion of units, with its last digits off.
+        return round(lower - upper, 6)
+
+    def is_broken_by(self, excess: float) -> bool:
+        """Tell whether the two have passed each other."""
+        return excess > 0 or (excess == 0 and not self.may_meet)
+
+
+def _when_set(values: Values, field: Field[Any]) -> float | None:
+    """Return a setting, None where it is none that could have been made."""
+    value, limits = number(values, field), field.limits
+    if value is None or limits is None:
+        return None
+    return value if limits.minimum <= value <= limits.maximum else None
+
+
+ORDERS: Final = tuple(
+    Order(BY_KEY[lower], BY_KEY[upper], may_meet)
+    for lower, upper, may_meet in (
+        ("power_off_voltage", "cell_uvp", True),
+        ("cell_uvp", "cell_uvpr", False),
+        ("cell_ovpr", "cell_ovp", False),
+        ("soc_0_voltage", "soc_100_voltage", False),
+        ("cell_request_float_voltage", "cell_request_charge_voltage", True),
+        ("cell_request_charge_voltage", "cell_ovp", True),
+        ("charge_otp_recovery", "charge_otp", False),
+        ("discharge_otp_recovery", "discharge_otp", False),
+        ("mos_otp_recovery", "mos_otp", False),
+        ("charge_utp", "charge_utp_recovery", False),
+        ("discharge_utp", "discharge_utp_recovery", False),
+        ("battery_overtemp_alarm_recovery", "battery_overtemp_alarm", False),
+    )
+)
+
+
+def broken_order(field: Field[Any], value: float, values: Values) -> Order | None:
+    """Return which order a change would break, None where it may be made.
+
+    `values` is what the BMS has now. What is out of order already may be mended in
+    steps.
+    """
+    wanted = {**values, field.key: value}
+    for order in ORDERS:
+        if field not in (order.lower, order.upper):
+            continue
+        before, after = order.excess(values), order.excess(wanted)
+        if after is None or not order.is_broken_by(after):
+            continue
+        if before is None or not order.is_broken_by(before) or after > before:
+            return order
+    return None
