@@ -16,7 +16,15 @@ from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS
 from custom_components.jkbms.diagnostics import async_get_config_entry_diagnostics
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS, SOFTWARE_VERSION
-from simulator import SLOT_SLOW, Bank, MasterLine, Speed, TcpServer, serve_tcp
+from simulator import (
+    SLOT_SLOW,
+    Bank,
+    MasterLine,
+    SlaveLine,
+    Speed,
+    TcpServer,
+    serve_tcp,
+)
 
 from .bus import entity_id, state_of, subentry_id, title
 from .common import bus_entry, issue, pack_of, said, voltage, wait_until
@@ -30,17 +38,30 @@ pytestmark = [
 DEVICE_KEYS: Final = {field.key for field in FIELDS if field.block is Block.DEVICE}
 
 
-class Recorded(MasterLine):
-    """The bus of a master; it keeps every byte that a client puts on it."""
+class _Recording(SlaveLine):
+    """A line that keeps every byte that a client puts on it."""
 
-    def __init__(self, bank: Bank, **options: Any) -> None:
-        """Serve a bank without the time of the wire."""
-        super().__init__(bank, speed=Speed.FAST, chunk=400, **options)
-        self.sent = b""
+    sent = b""
 
     def receive(self, data: bytes, now: float) -> None:
         self.sent += data
         super().receive(data, now)
+
+
+class Silent(_Recording):
+    """A bus on which nobody asks."""
+
+    def __init__(self) -> None:
+        """Serve nobody."""
+        super().__init__(Bank([]), speed=Speed.FAST)
+
+
+class Recorded(_Recording, MasterLine):
+    """The bus of a master."""
+
+    def __init__(self, bank: Bank, **options: Any) -> None:
+        """Serve a bank without the time of the wire."""
+        super().__init__(bank, speed=Speed.FAST, chunk=400, **options)
 
 
 def listening(url: str, *addresses: int) -> MockConfigEntry:
@@ -107,8 +128,9 @@ def registry(hass: HomeAssistant) -> dict[str, str]:
 async def test_not_a_byte_is_sent_in_an_hour_of_traffic_silence_and_reconnects(
     hass: HomeAssistant, caplog: pytest.LogCaptureFixture
 ) -> None:
-    line = Recorded(Bank.default(range(2), still=True), slot=SLOT_SLOW)
-    async with serve_tcp(line) as server:
+    bank = Bank.default(range(2), still=True)
+    lines = [Recorded(bank, slot=SLOT_SLOW), Silent(), Recorded(bank)]
+    async with serve_tcp(lines[0]) as server:
         entry = await load(hass, listening(server.url, 0, 1), 0, 1)
         session = entry.runtime_data.session
         await asyncio.sleep(300)
@@ -122,20 +144,20 @@ async def test_not_a_byte_is_sent_in_an_hour_of_traffic_silence_and_reconnects(
         assert voltage(hass, 1) is not None
         reconnects = session.reconnects
         caplog.clear()
-        server.go_silent()
+        server.line = lines[1]
         await asyncio.sleep(3000)
         # Nobody asks, so nobody speaks: the line is sound all the same.
         assert session.reconnects == reconnects
         assert said(caplog, "the line is") == []
         assert voltage(hass, 1) is None
-        server.speak()
+        server.line = lines[2]
+        server.drop_clients()
         await wait_until(lambda: voltage(hass, 0) and voltage(hass, 1))
-        hass.async_create_task(entry.runtime_data.async_request_refresh())
+        await entry.runtime_data.async_request_refresh()
         await asyncio.sleep(150)
-        assert line.broadcasts > 200
         await unload(hass, entry)
         await asyncio.sleep(60)
-        assert line.sent == b""
+        assert [line.sent for line in lines] == [b"", b"", b""]
 
 
 async def test_packs_appear_as_they_are_heard_with_what_listening_can_tell(
