@@ -11,6 +11,7 @@ from homeassistant.helpers.device_registry import DeviceEntry
 
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .mode import Mode, mode_of
 from .repairs import clear_foreign_master, clear_other_bms
 from .subentries import bms_subentries
 
@@ -26,6 +27,7 @@ class _Shape:
     """
 
     url: str
+    mode: Mode
     options: dict[str, Any]
     packs: tuple[tuple[str, int, str], ...]
 
@@ -33,6 +35,7 @@ class _Shape:
     def of(cls, entry: ConfigEntry[Any]) -> _Shape:
         return cls(
             entry.data[CONF_DEVICE],
+            mode_of(entry),
             dict(entry.options),
             tuple(
                 (subentry.subentry_id, subentry.data[CONF_ADDRESS], subentry.title)

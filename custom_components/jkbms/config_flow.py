@@ -1,7 +1,7 @@
-"""How a bus is set up: listen, ask, show what answered; and how it is changed later."""
+"""How a bus is set up: listen, ask or follow, show who is there; and changed later."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 import logging
 from typing import Any, Final, override
 
@@ -14,14 +14,11 @@ from homeassistant.config_entries import (
     ConfigSubentryFlow,
     OptionsFlow,
 )
-from homeassistant.const import CONF_ADDRESS, CONF_DEVICE, UnitOfTime
+from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -37,14 +34,14 @@ from .const import (
     CONF_SERIAL_NUMBER,
     DEFAULT_POLL_INTERVAL,
     DOMAIN,
-    MAX_POLL_INTERVAL,
-    MIN_POLL_INTERVAL,
     SUBENTRY_BMS,
 )
+from .mode import Mode, bus_data, mode_of
+from .options_flow import JkBmsOptionsFlow
 from .ports import async_name, async_resolve, async_same_port
 from .protocol.state import BmsState
 from .protocol.survey import LISTEN_FOR, Finding
-from .subentries import bms_subentries, subentry_data, suggested_title
+from .subentries import bms_subentries, heard_title, subentry_data, suggested_title
 from .subentry_flow import BmsSubentryFlow
 from .transport.link import LinkError, LinkFault
 from .transport.probe import async_listen, async_scan
@@ -59,9 +56,10 @@ _EXAMPLES: Final = {
     "rfc2217": "rfc2217://192.168.1.50:4000",
 }
 _CHOICES: Final = {
-    "confirm_scan": ("scan", "listen", "port"),
-    Finding.SILENCE: ("scan", "port"),
-    Finding.FOREIGN_MASTER: ("listen", "port"),
+    "confirm_scan": ("scan", "listen", "follow", "port"),
+    Finding.SILENCE: ("scan", "follow", "port"),
+    Finding.FOREIGN_MASTER: ("follow", "listen", "port", "overrule"),
+    "overrule": ("scan", "follow", "port"),
     Finding.NOISE: ("listen", "scan", "port"),
     Finding.LEGACY_PROTOCOL: ("listen", "scan", "port"),
     Finding.CUT_FRAMES: ("listen", "scan", "port"),
@@ -70,7 +68,7 @@ _CHOICES: Final = {
 }
 """What can be done about each finding. The names are steps of the flow."""
 _NEVER_ANYWAY: Final = ("confirm_scan", Finding.FOREIGN_MASTER)
-"""Asking where another master asks disturbs both."""
+"""A line is asked before it is taken; and asking where another master asks takes a warning."""
 
 
 class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -152,8 +150,35 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_foreign_master(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Say that somebody else asks on this line."""
+        """Say that somebody else asks on this line, and offer to listen to it."""
         return self._show_choices(Finding.FOREIGN_MASTER)
+
+    async def async_step_overrule(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Warn before asking where somebody else was heard."""
+        return self._show_choices("overrule")
+
+    async def async_step_follow(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Say what listening can and cannot do, then make it the mode of the bus."""
+        if user_input is None:
+            return self.async_show_form(
+                step_id="follow",
+                data_schema=probatio.Schema({}),
+                description_placeholders=self._placeholders,
+            )
+        if self.source != SOURCE_RECONFIGURE:
+            return await self._async_create(
+                {a: (heard_title(a), BmsState()) for a in self._heard},
+                Mode.LISTENER,
+                allow_writing=False,
+            )
+        entry = self._get_reconfigure_entry()
+        async with paused(self.hass, entry):
+            await self._async_apply(entry, Mode.LISTENER)
+        return await self.async_step_reconfigured()
 
     async def async_step_noise(
         self, user_input: dict[str, Any] | None = None
@@ -193,8 +218,11 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             wanted = sorted(map(int, user_input[CONF_PACKS]))
             if wanted:
+                titles = self._titles()
                 return await self._async_create(
-                    wanted, allow_writing=user_input[CONF_ALLOW_WRITING]
+                    {a: (titles[a], self._found[a]) for a in wanted},
+                    Mode.MASTER,
+                    allow_writing=user_input[CONF_ALLOW_WRITING],
                 )
             errors[CONF_PACKS] = "no_packs"
         taken = self._serials_elsewhere()
@@ -230,7 +258,7 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
         """Take the new port although none of the entry's packs was met there."""
         entry = self._get_reconfigure_entry()
         async with paused(self.hass, entry):
-            await self._async_apply(entry)
+            await self._async_apply(entry, Mode.MASTER)
         return await self.async_step_reconfigured()
 
     async def async_step_reconfigured(
@@ -245,11 +273,12 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
 
     @property
     def _is_known_line(self) -> bool:
-        """Whether the entry asks on this very line already."""
-        return (
-            self.source == SOURCE_RECONFIGURE
-            and self._device == self._get_reconfigure_entry().data[CONF_DEVICE]
-        )
+        """Whether the entry asks on this very line already, with its owner's consent."""
+        if self.source != SOURCE_RECONFIGURE:
+            return False
+        entry = self._get_reconfigure_entry()
+        asks = mode_of(entry) is Mode.MASTER
+        return asks and self._device == entry.data[CONF_DEVICE]
 
     @property
     def _placeholders(self) -> dict[str, str]:
@@ -350,7 +379,7 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         if not is_met(entry, self._found):
             return "strangers"
-        await self._async_apply(entry)
+        await self._async_apply(entry, Mode.MASTER)
         return "reconfigured"
 
     async def _async_check(self) -> str:
@@ -403,15 +432,18 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
         }
 
     async def _async_create(
-        self, addresses: list[int], *, allow_writing: bool
+        self,
+        packs: Mapping[int, tuple[str, BmsState]],
+        mode: Mode,
+        *,
+        allow_writing: bool,
     ) -> ConfigFlowResult:
         title = await async_name(self.hass, self._device)
         # Another flow may have taken the port while this one was open.
         await self._async_abort_if_configured()
-        titles = self._titles()
         return self.async_create_entry(
             title=title,
-            data={CONF_DEVICE: self._device},
+            data=bus_data(self._device, mode),
             options={
                 CONF_POLL_INTERVAL: DEFAULT_POLL_INTERVAL,
                 CONF_ALLOW_WRITING: allow_writing,
@@ -419,62 +451,26 @@ class JkBmsConfigFlow(ConfigFlow, domain=DOMAIN):
             subentries=[
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_BMS,
-                    title=titles[address],
-                    data=subentry_data(address, self._found[address]),
+                    title=name,
+                    data=subentry_data(address, state),
                     unique_id=None,
                 )
-                for address in addresses
+                for address, (name, state) in packs.items()
             ],
         )
 
-    async def _async_apply(self, entry: ConfigEntry) -> None:
-        """Give the paused entry its new port, and its packs their new addresses."""
+    async def _async_apply(self, entry: ConfigEntry, mode: Mode) -> None:
+        """Give the paused entry its new port and mode, and its packs their new addresses."""
         manager = self.hass.config_entries
         old = entry.data[CONF_DEVICE]
         title = entry.title
         if title == await async_name(self.hass, old):
             title = await async_name(self.hass, self._device)
         manager.async_update_entry(
-            entry, title=title, data={**entry.data, CONF_DEVICE: self._device}
+            entry, title=title, data=bus_data(self._device, mode)
         )
         for subentry_id, address in moves(entry, self._found).items():
             subentry = entry.subentries[subentry_id]
             manager.async_update_subentry(
                 entry, subentry, data={**subentry.data, CONF_ADDRESS: address}
             )
-
-
-class JkBmsOptionsFlow(OptionsFlow):
-    """How often a bus is asked, and whether its packs may be written to."""
-
-    async def async_step_init(
-        self, user_input: dict[str, Any] | None = None
-    ) -> ConfigFlowResult:
-        """Show the options; the entry reloads by itself when they have changed."""
-        if user_input is not None:
-            return self.async_create_entry(data=user_input)
-        schema = probatio.Schema(
-            {
-                probatio.Required(
-                    CONF_POLL_INTERVAL, default=DEFAULT_POLL_INTERVAL
-                ): probatio.All(
-                    NumberSelector(
-                        NumberSelectorConfig(
-                            min=MIN_POLL_INTERVAL,
-                            max=MAX_POLL_INTERVAL,
-                            step=1,
-                            unit_of_measurement=UnitOfTime.SECONDS,
-                            mode=NumberSelectorMode.SLIDER,
-                        )
-                    ),
-                    probatio.Coerce(int),
-                ),
-                probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
-            }
-        )
-        return self.async_show_form(
-            step_id="init",
-            data_schema=self.add_suggested_values_to_schema(
-                schema, self.config_entry.options
-            ),
-        )

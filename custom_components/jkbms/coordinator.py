@@ -8,21 +8,38 @@ from dataclasses import dataclass
 import logging
 from typing import Any, Final, override
 
+from homeassistant.components import persistent_notification
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
-from .const import CONF_ALLOW_WRITING, CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL, DOMAIN
+from .const import (
+    CONF_ALLOW_WRITING,
+    CONF_POLL_INTERVAL,
+    CONF_SOFTWARE_VERSION,
+    DEFAULT_POLL_INTERVAL,
+    DOMAIN,
+)
+from .mode import Mode, mode_of
 from .pack import Pack
-from .protocol.datum import Block, Field
-from .protocol.master import Availability, Event, ForeignMaster, Master, Plan, Updated
+from .protocol.datum import Block, Datum, Field
+from .protocol.listener import Listener
+from .protocol.master import Master, Plan
 from .protocol.state import BmsState
+from .protocol.station import (
+    Appeared,
+    Availability,
+    Event,
+    ForeignMaster,
+    Moved,
+    Updated,
+)
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change
 from .repairs import clear_foreign_master, clear_other_bms, raise_foreign_master
-from .subentries import bms_subentries
+from .subentries import bms_subentries, heard_bms, subentry_data
 from .transport.link import LinkError, LinkFault, timing_of
 from .transport.session import LinkState, LinkStatus, Session
 from .write_errors import check_writable, raise_for_result
@@ -31,6 +48,9 @@ _LOGGER = logging.getLogger(__name__)
 _FIRST_VALUES: Final = 5.0
 """Seconds that a set-up waits for packs: enough for 16 of them at wire speed."""
 _IDENTIFY: Final = 4.0
+_GATHER: Final = 8.0
+"""Seconds in which packs that are heard for the first time cost one reload together:
+a cycle of the master, in which each of them speaks (rs485.md 4.2)."""
 
 type JkBmsConfigEntry = ConfigEntry[BusCoordinator]
 
@@ -68,21 +88,46 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         self._first_values = asyncio.Event()
         if not any(bms_subentries(entry)):
             self._first_values.set()
-        interval = entry.options.get(CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL)
-        self.master = Master(
-            (s.data[CONF_ADDRESS] for s in bms_subentries(entry)),
-            Plan(live=float(interval)),
-            timing_of(self.url),
-            hass.loop.time(),
-        )
+        self.machine = self._create_machine(hass.loop.time())
+        self._gathering: asyncio.TimerHandle | None = None
         for subentry in bms_subentries(entry):
             self._add_pack(subentry)
-        self.session = Session(self.url, self.master, self._on_events, self._on_status)
+        self.session = Session(self.url, self.machine, self._on_events, self._on_status)
+
+    def _create_machine(self, now: float) -> Master | Listener:
+        entry = self.config_entry
+        packs = [subentry.data for subentry in bms_subentries(entry)]
+        addresses = [data[CONF_ADDRESS] for data in packs]
+        timing = timing_of(self.url)
+        if mode_of(entry) is Mode.MASTER:
+            live = entry.options.get(CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL)
+            return Master(addresses, Plan(live=float(live)), timing, now)
+        listener = Listener(addresses, timing)
+        for data in packs:
+            known = data.get(CONF_SOFTWARE_VERSION)
+            listener.stations[data[CONF_ADDRESS]].state.assume(known)
+        return listener
+
+    @property
+    def listens(self) -> bool:
+        """Whether another master asks and this side sends nothing."""
+        return isinstance(self.machine, Listener)
+
+    @property
+    def master(self) -> Master:
+        """Who asks on this bus; there is none on a bus that is only listened to."""
+        assert isinstance(self.machine, Master)
+        return self.machine
 
     @property
     def may_write(self) -> bool:
-        """Whether the owner allows settings to be changed."""
-        return bool(self.config_entry.options.get(CONF_ALLOW_WRITING, False))
+        """Whether settings can be changed and their owner allows it."""
+        allowed = self.config_entry.options.get(CONF_ALLOW_WRITING, False)
+        return bool(allowed) and not self.listens
+
+    def delivers(self, pack: Pack, datum: Datum[Any]) -> bool:
+        """Tell whether the value can ever be read in this mode."""
+        return not isinstance(datum, Field) or datum.block in pack.station.needs
 
     async def async_start(self) -> None:
         """Open the line and wait a moment for first values.
@@ -155,6 +200,8 @@ class BusCoordinator(DataUpdateCoordinator[None]):
     @override
     async def async_request_refresh(self) -> None:
         """Ask for the live values now, as the action `update_entity` wants."""
+        if self.listens:
+            return
         now = self.hass.loop.time()
         for station in self.master.stations.values():
             if station.alive:
@@ -186,7 +233,7 @@ class BusCoordinator(DataUpdateCoordinator[None]):
 
     def _add_pack(self, subentry: ConfigSubentry) -> None:
         address = subentry.data[CONF_ADDRESS]
-        pack = Pack(self.hass, self.config_entry, subentry, self.master.stations)
+        pack = Pack(self.hass, self.config_entry, subentry, self.machine.stations)
         self.packs[subentry.subentry_id] = pack
         self._pack_at[address] = pack
 
@@ -199,7 +246,7 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                     self._wake(pack, update.changed)
                     self._check_first_values()
                 case Updated(address) if read := self._identifying.get(address):
-                    seen = self.master.stations[address].state.seen
+                    seen = self.machine.stations[address].state.seen
                     if len(seen) == len(Block) and not read.done():
                         read.set_result(None)
                 case Availability(address) if pack := self._pack_at.get(address):
@@ -212,8 +259,51 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                     )
                     raise_foreign_master(self.hass, self.config_entry)
                     self.async_update_listeners()
+                case Appeared(address):
+                    _LOGGER.info("%s: a BMS speaks at address %s", self.name, address)
+                    self._gather()
+                case Moved(old, new) if pack := self._pack_at.pop(old, None):
+                    self._follow(pack, old, new)
                 case _:
                     pass
+
+    def _gather(self) -> None:
+        """Wait a little for further packs that were heard."""
+        if self._gathering is None:
+            self._gathering = self.hass.loop.call_later(_GATHER, self._add_heard)
+            self.config_entry.async_on_unload(self._gathering.cancel)
+
+    @callback
+    def _add_heard(self) -> None:
+        """Add the packs heard where none is known; the entry reloads by itself."""
+        self._gathering = None
+        entry = self.config_entry
+        known = {subentry.data[CONF_ADDRESS] for subentry in bms_subentries(entry)}
+        for address, station in sorted(self.machine.stations.items()):
+            if address not in known:
+                data = subentry_data(address, station.state, station.needs)
+                self.hass.config_entries.async_add_subentry(
+                    entry, heard_bms(address, data)
+                )
+
+    def _follow(self, pack: Pack, old: int, new: int) -> None:
+        """Let a pack follow its DIP switch; the entry reloads by itself."""
+        entry = self.config_entry
+        subentry = entry.subentries.get(pack.subentry_id)
+        if subentry is None:
+            return
+        _LOGGER.info("%s: %s has moved from %s to %s", self.name, pack.name, old, new)
+        persistent_notification.async_create(
+            self.hass,
+            f"{pack.name} on {entry.title} was at address {old} and is at address "
+            f"{new} now: its values go on there. Its history and its entities stay. If "
+            "these are two different packs, check the DIP switches.",
+            title="JK BMS: a pack has another address",
+            notification_id=f"{DOMAIN}_moved_{pack.subentry_id}",
+        )
+        self.hass.config_entries.async_update_subentry(
+            entry, subentry, data={**subentry.data, CONF_ADDRESS: new}
+        )
 
     def _wake(self, pack: Pack, changed: Iterable[str]) -> None:
         """Call whoever waits for these values, or everybody when the pack comes or goes."""
@@ -234,7 +324,7 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                 pack.check_identity()
 
     def _check_first_values(self) -> None:
-        if all(pack.station.state.features for pack in self.packs.values()):
+        if all(pack.station.features for pack in self.packs.values()):
             self._first_values.set()
 
     def _log_availability(self, pack: Pack) -> None:

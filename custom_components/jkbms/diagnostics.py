@@ -11,12 +11,16 @@ from homeassistant.core import HomeAssistant
 
 from .const import CONF_SERIAL_NUMBER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .mode import mode_of
 from .pack import Pack
 from .protocol.datum import Block, Role
 from .protocol.derived import DERIVED
 from .protocol.fields import DEVICE, FIELDS
 from .protocol.frames import build_frame
 from .protocol.layout import FRAME_HEAD
+from .protocol.listener import Listener
+from .protocol.master import AskedStation, Master
+from .protocol.station import Station
 
 _TO_REDACT: Final = {CONF_SERIAL_NUMBER}
 _PRIVATE: Final = {field.key for field in FIELDS if field.private}
@@ -71,18 +75,45 @@ def _subentry(subentry: ConfigSubentry) -> dict[str, Any]:
 
 
 def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
-    session, master = coordinator.session, coordinator.master
+    session = coordinator.session
     return {
+        "mode": mode_of(coordinator.config_entry),
         "link": {
             # The words of the operating system may name the host.
             "state": session.status.state,
             "fault": session.status.fault,
             "reconnects": session.reconnects,
-            "another_master": master.yielded,
         },
-        "traffic": dict(master.line.traffic),
-        "plan": asdict(master.plan),
+        **_machine(now, coordinator.machine),
         "packs": [_pack(now, pack) for pack in coordinator.packs.values()],
+    }
+
+
+def _machine(now: float, machine: Master | Listener) -> dict[str, Any]:
+    if isinstance(machine, Master):
+        return {
+            "another_master": machine.yielded,
+            "traffic": dict(machine.line.traffic),
+            "plan": asdict(machine.plan),
+        }
+    heard = machine.master_heard
+    return {
+        "discarded_bytes": machine.discarded,
+        "unattributed_frames": machine.unattributed,
+        "seconds_since_master": None if heard is None else round(now - heard, 1),
+    }
+
+
+def _pacing(station: Station) -> dict[str, Any]:
+    if not isinstance(station, AskedStation):
+        return {"cycle": station.cycle}
+    return {
+        "quiet": station.pace.quiet,
+        "settled": station.pace.settled,
+        "timeout": station.patience.timeout,
+        "slowest_answer": station.patience.worst,
+        "cycle": station.cycle,
+        "misses": station.misses,
     }
 
 
@@ -98,14 +129,7 @@ def _pack(now: float, pack: Pack) -> dict[str, Any]:
         "values": _values(state.values),
         "rejected": dict(state.rejected),
         "counts": asdict(station.counts),
-        "pacing": {
-            "quiet": station.pace.quiet,
-            "settled": station.pace.settled,
-            "timeout": station.patience.timeout,
-            "slowest_answer": station.patience.worst,
-            "cycle": station.cycle,
-            "misses": station.misses,
-        },
+        "pacing": _pacing(station),
         "seconds_since_read": {
             block.label: round(now - seen, 1) for block, seen in state.seen.items()
         },

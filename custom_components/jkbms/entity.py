@@ -110,6 +110,6 @@ async def async_add_pack_entities[DescriptionT: PackDescription](
         entry.async_create_task(coordinator.hass, add_new(pack, missing))
 
     for pack in coordinator.packs.values():
-        missing = list(descriptions)
+        missing = [d for d in descriptions if coordinator.delivers(pack, d.datum)]
         entry.async_on_unload(pack.async_on_features(partial(add_later, pack, missing)))
         await add_new(pack, missing)

@@ -21,8 +21,9 @@ from .const import (
 )
 from .protocol.datum import Block
 from .protocol.features import Features
-from .protocol.master import Station
+from .protocol.master import AskedStation
 from .protocol.state import BmsState, Update
+from .protocol.station import Station
 from .repairs import clear_other_bms, raise_other_bms
 from .subentries import bms_subentries, remembered_features, subentry_data
 
@@ -112,7 +113,7 @@ class Pack:
         """Take note of a block that was read."""
         if update.block is Block.DEVICE:
             self.check_identity()
-        features = self.state.features
+        features = self.station.features
         if features is None or self.mistaken:
             return
         if self.features is not None:
@@ -161,7 +162,8 @@ class Pack:
             or station.state.identity.serial_number != serial
         ):
             return False
-        station.due[Block.DEVICE] = self._hass.loop.time()
+        if isinstance(station, AskedStation):
+            station.due[Block.DEVICE] = self._hass.loop.time()
         return True
 
     def _move_here(self, owner: ConfigSubentry) -> None:
@@ -186,8 +188,10 @@ class Pack:
 
     def _remember(self, features: Features) -> None:
         known = self._subentry.data
-        data = {
-            **subentry_data(self.address, self.state),
+        read = subentry_data(self.address, self.state)
+        data: dict[str, Any] = {
+            # Who only listens never hears who it is: what was read once stays.
+            **{key: known.get(key) if v is None else v for key, v in read.items()},
             CONF_FEATURES: features.dump(),
         }
         if (
@@ -204,11 +208,10 @@ class Pack:
             (DOMAIN, self.subentry_id), self._entry.entry_id
         )
         if device is not None:
-            identity = self.state.identity
             registry.async_update_device(
                 device.id,
-                model=identity.model,
-                serial_number=identity.serial_number,
-                hw_version=identity.hardware_version,
-                sw_version=identity.software_version,
+                model=data[CONF_MODEL],
+                serial_number=data[CONF_SERIAL_NUMBER],
+                hw_version=data[CONF_HARDWARE_VERSION],
+                sw_version=data[CONF_SOFTWARE_VERSION],
             )

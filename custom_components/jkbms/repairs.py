@@ -8,10 +8,12 @@ from homeassistant.components.repairs import (
     RepairsFlowResult,
 )
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.const import CONF_DEVICE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 
 from .const import CONF_FEATURES, CONF_SERIAL_NUMBER, DOMAIN
+from .mode import Mode, bus_data
 
 _FOREIGN_MASTER = "foreign_master"
 _OTHER_BMS = "other_bms"
@@ -70,19 +72,39 @@ def clear_other_bms(hass: HomeAssistant, subentry_id: str) -> None:
     ir.async_delete_issue(hass, DOMAIN, f"{_OTHER_BMS}_{subentry_id}")
 
 
-class _AskAgainFlow(ConfirmRepairFlow):
-    """Start asking again, now that the other master is gone."""
+class _ForeignMasterFlow(RepairsFlow):
+    """Ask again, now that the other master is gone; or listen to it from now on."""
 
     def __init__(self, entry_id: str) -> None:
         self._entry_id = entry_id
 
-    async def async_step_confirm(
+    async def async_step_init(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        issue = ir.async_get(self.hass).async_get_issue(self.handler, self.issue_id)
+        return self.async_show_menu(
+            step_id="init",
+            menu_options=("listen", "ask_again"),
+            description_placeholders=issue.translation_placeholders if issue else None,
+        )
+
+    async def async_step_ask_again(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
         entries = self.hass.config_entries
-        if user_input is not None and entries.async_get_entry(self._entry_id):
+        if entries.async_get_entry(self._entry_id):
             entries.async_schedule_reload(self._entry_id)
-        return await super().async_step_confirm(user_input)
+        return self.async_create_entry(data={})
+
+    async def async_step_listen(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        entries = self.hass.config_entries
+        if entry := entries.async_get_entry(self._entry_id):
+            # The entry reloads by itself.
+            data = bus_data(entry.data[CONF_DEVICE], Mode.LISTENER)
+            entries.async_update_entry(entry, data=data)
+        return self.async_create_entry(data={})
 
 
 class _AcceptBmsFlow(ConfirmRepairFlow):
@@ -123,5 +145,5 @@ async def async_create_fix_flow(
     """Return the flow that mends an issue."""
     assert data is not None
     if issue_id.startswith(_FOREIGN_MASTER):
-        return _AskAgainFlow(data["entry_id"])
+        return _ForeignMasterFlow(data["entry_id"])
     return _AcceptBmsFlow(data["entry_id"], data["subentry_id"], data["serial_number"])

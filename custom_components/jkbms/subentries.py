@@ -1,6 +1,7 @@
 """What a config subentry remembers of its BMS, and what of it has changed."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -14,6 +15,7 @@ from .const import (
     CONF_SOFTWARE_VERSION,
     SUBENTRY_BMS,
 )
+from .protocol.datum import ALL_BLOCKS, Block
 from .protocol.features import Features
 from .protocol.fields import BLUETOOTH_NAME
 from .protocol.state import BmsState
@@ -29,10 +31,12 @@ def bms_subentries(entry: ConfigEntry[Any]) -> Iterator[ConfigSubentry]:
     )
 
 
-def subentry_data(address: int, state: BmsState) -> dict[str, Any]:
-    """Return what to remember of a BMS that was read at an address."""
+def subentry_data(
+    address: int, state: BmsState, blocks: frozenset[Block] = ALL_BLOCKS
+) -> dict[str, Any]:
+    """Return what to remember of a BMS of which these blocks were read at an address."""
     identity = state.identity
-    features = state.features
+    features = state.features_from(blocks)
     return {
         CONF_ADDRESS: address,
         CONF_SERIAL_NUMBER: identity.serial_number,
@@ -49,6 +53,21 @@ def remembered_features(data: Mapping[str, Any]) -> Features | None:
     return None if features is None else Features.load(features)
 
 
+def heard_bms(address: int, data: Mapping[str, Any]) -> ConfigSubentry:
+    """Return the subentry of a BMS that was heard and not asked who it is."""
+    return ConfigSubentry(
+        data=MappingProxyType(dict(data)),
+        subentry_type=SUBENTRY_BMS,
+        title=heard_title(address),
+        unique_id=None,
+    )
+
+
+def heard_title(address: int) -> str:
+    """Return the name of a BMS of which nothing but its address is known."""
+    return f"JK BMS {address}"
+
+
 def suggested_title(address: int, state: BmsState) -> str:
     """Return the name its owner gave a BMS in JK's app, else one with its address.
 
@@ -58,7 +77,7 @@ def suggested_title(address: int, state: BmsState) -> str:
     name = state.get(BLUETOOTH_NAME)
     identity = state.identity
     if name is None or name in (identity.serial_number, identity.model):
-        return f"JK BMS {address}"
+        return heard_title(address)
     if name.isdigit() or name.upper().startswith(("JK-", "JK_")):
-        return f"JK BMS {address}"
+        return heard_title(address)
     return name

@@ -20,6 +20,7 @@ import probatio
 from .bus_flow import UNKNOWN, describe
 from .const import CONF_SERIAL_NUMBER
 from .coordinator import JkBmsConfigEntry
+from .mode import Mode, mode_of
 from .protocol.fields import MAX_ADDRESS
 from .protocol.state import BmsState
 from .subentries import bms_subentries, subentry_data, suggested_title
@@ -82,6 +83,8 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         subentry: ConfigSubentry | None,
     ) -> SubentryFlowResult:
         entry: JkBmsConfigEntry = self._get_entry()
+        if mode_of(entry) is Mode.LISTENER:
+            return self.async_abort(reason="listening")
         if entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
         others = [other for other in bms_subentries(entry) if other is not subentry]

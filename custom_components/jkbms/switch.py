@@ -18,8 +18,9 @@ async def async_setup_entry(
     entry: JkBmsConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the switches of all packs."""
-    await async_add_pack_entities(entry, async_add_entities, SWITCHES, PackSwitch)
+    """Add the switches of all packs that can be asked."""
+    if not entry.runtime_data.listens:
+        await async_add_pack_entities(entry, async_add_entities, SWITCHES, PackSwitch)
 
 
 class PackSwitch(PackControl, SwitchEntity):

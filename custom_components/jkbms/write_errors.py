@@ -21,6 +21,12 @@ def check_writable(
 ) -> None:
     """Refuse what shall not even be tried; raises ServiceValidationError."""
     placeholders = {"pack": pack.name, "setting": field.name, "value": show(value)}
+    if coordinator.listens:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="listening",
+            translation_placeholders=placeholders,
+        )
     if not coordinator.may_write:
         raise ServiceValidationError(
             translation_domain=DOMAIN,

@@ -70,7 +70,7 @@ async def test_a_gateway_is_listened_to_then_asked_and_its_packs_become_subentri
     await dialog.submit(device=f"127.0.0.1:{gateway.port}")
     assert dialog.actions == ["listen"]
     assert dialog.step == "confirm_scan"
-    assert dialog.shown["menu_options"] == ("scan", "listen", "port")
+    assert dialog.shown["menu_options"] == ("scan", "listen", "follow", "port")
     assert line.counters.heard == 0
     assert dialog.placeholders["port"] == gateway.url
 
@@ -471,7 +471,7 @@ async def test_silence_is_explained_and_asking_again_finds_packs_that_woke_up(
     dialog = await _add(hass, gateway.url)
     await dialog.choose("scan")
     assert dialog.step == "silence"
-    assert dialog.shown["menu_options"] == ("scan", "port")
+    assert dialog.shown["menu_options"] == ("scan", "follow", "port")
     await dialog.choose("port")
     assert dialog.step == "user"
     assert dialog.errors == {}
@@ -525,7 +525,7 @@ async def test_the_packs_heard_beside_another_master_are_listed(
         dialog = await _add(hass, trouble.url)
         assert dialog.step == "foreign_master"
         assert dialog.placeholders["heard"] == "0, 1"
-        assert dialog.shown["menu_options"] == ("listen", "port")
+        assert dialog.shown["menu_options"] == ("follow", "listen", "port", "overrule")
         await dialog.choose("port")
         assert dialog.step == "user"
         dialog.close()

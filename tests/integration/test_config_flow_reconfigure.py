@@ -143,14 +143,21 @@ async def test_a_port_that_cannot_be_opened_changes_nothing_and_the_flow_goes_on
     await hass.async_block_till_done()
 
 
-async def test_a_foreign_master_on_the_new_port_cannot_be_overruled(
+async def test_a_foreign_master_on_the_new_port_can_be_overruled_after_a_warning(
     hass: HomeAssistant, loaded: MockConfigEntry, gateway: TcpServer
 ) -> None:
     async with serve_tcp(ReplayLine(load_capture("phinix-readme-cycle"))) as other:
         dialog = await Dialog.reconfigure(hass, loaded)
         await dialog.submit(device=other.url)
         assert dialog.step == "foreign_master"
-        assert dialog.shown["menu_options"] == ("listen", "port")
+        options = ("follow", "listen", "port", "overrule")
+        assert dialog.shown["menu_options"] == options
+        await dialog.choose("overrule")
+        options = ("scan", "follow", "port", "use_anyway")
+        assert dialog.shown["menu_options"] == options
+        await dialog.choose("scan")
+        # It speaks on: asking stops.
+        assert dialog.step == "foreign_master"
         await dialog.choose("port")
         assert dialog.step == "reconfigure"
         await dialog.submit(device=gateway.url)
@@ -178,7 +185,7 @@ async def test_a_silent_port_may_be_taken_anyway(
         await dialog.submit(device=silent.url)
         await dialog.choose("scan")
         assert dialog.step == "silence"
-        assert dialog.shown["menu_options"] == ("scan", "port", "use_anyway")
+        assert dialog.shown["menu_options"] == ("scan", "follow", "port", "use_anyway")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("custom_components.jkbms.coordinator._FIRST_VALUES", 0.1)
             await dialog.choose("use_anyway")

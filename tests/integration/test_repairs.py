@@ -14,18 +14,19 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.repairs import async_create_fix_flow
-from simulator import Bank, SlaveLine, Speed, TcpServer, serve_tcp
+from simulator import Bank, MasterLine, SlaveLine, Speed, TcpServer, serve_tcp
 
 from ..simulator import trigger
 from .bus import subentry_id
 from .common import bus_entry, holding, issue, loaded_anew, said, voltage, wait_until
+from .dialog import TEXTS
 
 pytestmark = [
     pytest.mark.simulated_time,
     pytest.mark.usefixtures("socket_enabled"),
 ]
 
-type Fix = Callable[[ir.IssueEntry, bool], Awaitable[dict[str, Any]]]
+type Fix = Callable[[ir.IssueEntry, bool | str], Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -33,13 +34,20 @@ async def fix(hass: HomeAssistant) -> Fix:
     """Walk through the flow behind an issue, as its owner does, or stop at its form."""
     assert await async_setup_component(hass, REPAIRS_DOMAIN, {})
 
-    async def walk(found: ir.IssueEntry, submit: bool) -> dict[str, Any]:
+    async def walk(found: ir.IssueEntry, choice: bool | str) -> dict[str, Any]:
         flows = hass.data[REPAIRS_DOMAIN]["flow_manager"]
         result = await flows.async_init(found.domain, data={"issue_id": found.issue_id})
-        assert result["type"] is FlowResultType.FORM
-        assert result["step_id"] == "confirm"
-        if submit:
-            result = await flows.async_configure(result["flow_id"], {})
+        texts = TEXTS["issues"][found.translation_key]["fix_flow"]["step"]
+        text = texts[result["step_id"]]
+        text["description"].format(**result["description_placeholders"])
+        if result["type"] is FlowResultType.MENU:
+            assert set(result["menu_options"]) == set(text["menu_options"])
+            answer = {"next_step_id": choice}
+        else:
+            assert result["step_id"] == "confirm"
+            answer = {}
+        if choice:
+            result = await flows.async_configure(result["flow_id"], answer)
             assert result["type"] is FlowResultType.CREATE_ENTRY
         return dict(result)
 
@@ -94,7 +102,7 @@ async def test_another_master_silences_this_one_at_once(
         # Looking at the form changes nothing.
         await fix(found, False)
         assert entry.runtime_data is before
-        await fix(found, True)
+        await fix(found, "ask_again")
         assert isinstance(entry, MockConfigEntry)
         await loaded_anew(hass, entry, before)
         assert not issue(hass, "foreign_master", entry.entry_id)
@@ -126,8 +134,9 @@ async def test_what_another_master_makes_the_packs_say_is_shown(
         assert voltage(hass, 2)
 
 
+@pytest.mark.parametrize("step", ["ask_again", "listen"])
 async def test_an_issue_of_a_bus_that_was_removed_is_gone(
-    hass: HomeAssistant, gateway: TcpServer, entry: MockConfigEntry, fix: Fix
+    hass: HomeAssistant, gateway: TcpServer, entry: MockConfigEntry, step: str
 ) -> None:
     async with holding(hass, entry) as coordinator:
         await speak(gateway)
@@ -138,11 +147,39 @@ async def test_an_issue_of_a_bus_that_was_removed_is_gone(
         await hass.config_entries.async_remove(entry.entry_id)
         assert not issue(hass, "foreign_master", entry.entry_id)
     # A form that was open when it was removed does no harm.
-    assert isinstance(flow, ConfirmRepairFlow)
     flow.hass = hass
     flow.handler = found.domain
     flow.issue_id = found.issue_id
-    assert (await flow.async_step_confirm({}))["type"] is FlowResultType.CREATE_ENTRY
+    result = await getattr(flow, f"async_step_{step}")({})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_a_master_that_is_there_to_stay_is_listened_to(
+    hass: HomeAssistant, fix: Fix
+) -> None:
+    bank = Bank.default(range(1, 4), still=True)
+    line = MasterLine(bank, speed=Speed.FAST, chunk=400)
+    async with (
+        serve_tcp(line) as server,
+        holding(hass, bus_entry(server.url, 1, 2)) as before,
+    ):
+        entry = before.config_entry
+        bank[3].readdress(0)
+        await wait_until(lambda: issue(hass, "foreign_master", entry.entry_id))
+        found = issue(hass, "foreign_master", entry.entry_id)
+        assert found is not None
+        await fix(found, "listen")
+        await wait_until(
+            lambda: (
+                entry.state is ConfigEntryState.LOADED
+                and entry.runtime_data.listens
+                and len(entry.runtime_data.packs) == 3
+                and all(pack.available for pack in entry.runtime_data.packs.values())
+            )
+        )
+        assert not issue(hass, "foreign_master", entry.entry_id)
+        assert voltage(hass, 1)
+        assert entry.subentries[subentry_id(1)].data["serial_number"] == bank[1].serial
 
 
 async def other_bms(hass: HomeAssistant, bank: Bank) -> ir.IssueEntry:

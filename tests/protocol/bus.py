@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.frames import WriteRequest, trigger
-from custom_components.jkbms.protocol.master import Availability, Event, Master, Plan
+from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.pacing import SERIAL, Timing
+from custom_components.jkbms.protocol.station import Availability, Event
 from simulator import SlaveLine, parse_fault
 
 from .helpers import bank_of, framed

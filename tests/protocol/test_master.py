@@ -7,14 +7,13 @@ import pytest
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import TOTAL_VOLTAGE
 from custom_components.jkbms.protocol.frames import Ack, ExceptionReply, trigger
-from custom_components.jkbms.protocol.master import (
+from custom_components.jkbms.protocol.master import Master, Plan
+from custom_components.jkbms.protocol.pacing import SERIAL
+from custom_components.jkbms.protocol.station import (
     Availability,
     ForeignMaster,
-    Master,
-    Plan,
     Updated,
 )
-from custom_components.jkbms.protocol.pacing import SERIAL
 
 from ..captures import golden_frames
 from .bus import TRIGGERS, asked_of, asks, availability, bus_of, requests

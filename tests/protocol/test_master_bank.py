@@ -8,9 +8,10 @@ import pytest
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.frames import ExceptionReply
 from custom_components.jkbms.protocol.line import Traffic
-from custom_components.jkbms.protocol.master import Availability, Master, Plan, Updated
+from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.pacing import NETWORK, SERIAL
 from custom_components.jkbms.protocol.plausibility import Implausible
+from custom_components.jkbms.protocol.station import Availability, Updated
 
 from .bus import Bus, asked_of, availability, bus_of, requests
 from .helpers import frame_of

@@ -8,8 +8,9 @@ from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.protocol.frames import trigger
 from custom_components.jkbms.protocol.line import Traffic
-from custom_components.jkbms.protocol.master import Master, Plan, Written
+from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.pacing import SERIAL
+from custom_components.jkbms.protocol.station import Written
 from custom_components.jkbms.protocol.write_job import Outcome
 from custom_components.jkbms.protocol.writing import Change
 from simulator import Bank, SlaveLine

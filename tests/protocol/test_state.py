@@ -389,6 +389,30 @@ def test_features_need_every_block() -> None:
     assert state.features is not None
 
 
+def test_features_can_be_told_from_fewer_blocks() -> None:
+    heard = frozenset({Block.LIVE, Block.SETTINGS})
+    state = live()
+    assert state.features_from(heard) is None
+    take(state, Block.SETTINGS)
+    told = state.features_from(heard)
+    assert told is not None
+    assert told.cells == tuple(range(1, 17))
+    assert told.firmware is None
+
+
+def test_a_firmware_is_assumed_until_another_is_read() -> None:
+    state = BmsState()
+    state.assume(None)
+    assert SOFTWARE_VERSION.key not in state.values
+    state.assume("14.20")
+    assert state.firmware == Firmware(14, 20)
+    take(state, Block.DEVICE)
+    read = state.firmware
+    assert read == Firmware(15, 41)
+    state.assume("14.20")
+    assert state.firmware == read
+
+
 def test_a_bms_has_the_cells_and_probes_that_are_connected() -> None:
     found = features(temperature_2=-2000)
     assert found.cells == tuple(range(1, 17))

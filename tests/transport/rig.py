@@ -7,13 +7,8 @@ from typing import Any, Final
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY
-from custom_components.jkbms.protocol.master import (
-    Availability,
-    Event,
-    Master,
-    Plan,
-    Updated,
-)
+from custom_components.jkbms.protocol.master import Master, Plan
+from custom_components.jkbms.protocol.station import Availability, Event, Updated
 from custom_components.jkbms.protocol.write_job import WriteResult
 from custom_components.jkbms.protocol.writing import Change
 from custom_components.jkbms.transport.link import LinkFault, timing_of

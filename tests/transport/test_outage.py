@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from custom_components.jkbms.protocol.frames import ReadRequest
-from custom_components.jkbms.protocol.master import Availability
+from custom_components.jkbms.protocol.station import Availability
 from custom_components.jkbms.protocol.write_job import Outcome
 from custom_components.jkbms.transport.link import Link, LinkFault
 from custom_components.jkbms.transport.session import LinkState, LinkStatus

@@ -9,7 +9,7 @@ import pytest
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import CELL_VOLTAGES, SERIAL_NUMBER
-from custom_components.jkbms.protocol.master import Availability, ForeignMaster
+from custom_components.jkbms.protocol.station import Availability, ForeignMaster
 from custom_components.jkbms.protocol.write_job import Outcome, WriteResult
 from custom_components.jkbms.transport.link import LinkError, LinkFault
 from custom_components.jkbms.transport.session import LinkState, LinkStatus

@@ -23,6 +23,7 @@ class Block(Enum):
 
 
 BLOCK_OF_TYPE: Final = {block.frame_type: block for block in Block}
+ALL_BLOCKS: Final = frozenset(Block)
 BLOCK_OF_TRIGGER: Final = {block.trigger: block for block in Block}
 
 

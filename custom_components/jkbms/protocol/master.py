@@ -13,14 +13,12 @@ from .datum import BLOCK_OF_TYPE, Block
 from .frames import Frame, trigger
 from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
 from .pacing import Pace, Patience, Timing
-from .state import BmsState, Update
+from .station import Availability, Event, ForeignMaster, Station, Step, Updated, Written
 from .stream import Framer
-from .write_job import Ask, Write, WriteJob, WriteResult
+from .write_job import Ask, Write, WriteJob
 from .writing import Change
 
-_GONE_CYCLES: Final = 3
 _GONE_AFTER: Final = 30.0
-"""A BMS is away when silent for 3 of its cycles, 30 s at least (architecture.md 5)."""
 _SILENT_AFTER: Final = 3
 """Requests in a row without an answer before a BMS is probed instead of asked."""
 _BURST_AFTER: Final = 2
@@ -49,34 +47,15 @@ class Plan:
                 return self.device
 
 
-@dataclass(slots=True)
-class Counts:
-    """What became of the requests to one BMS."""
-
-    ok: int = 0
-    damaged: int = 0
-    implausible: int = 0
-    timeouts: int = 0
-    refused: int = 0
-
-
-@dataclass(slots=True)
-class Station:
+@dataclass(slots=True, kw_only=True)
+class AskedStation(Station):
     """One BMS of the bus as its master knows it."""
 
-    address: int
     due: dict[Block, float]
     patience: Patience
-    state: BmsState = dataclass_field(default_factory=BmsState)
     pace: Pace = dataclass_field(default_factory=Pace)
-    counts: Counts = dataclass_field(default_factory=Counts)
     misses: int = 0
     live_misses: int = 0
-    heard: float | None = None
-    """When it last answered."""
-    cycle: float = 0.0
-    """Seconds between its last two live blocks; what is planned before there are two."""
-    available: bool = False
     unverified: bool = True
     """Whether another BMS may have taken its place since its device info was read."""
 
@@ -84,54 +63,6 @@ class Station:
     def alive(self) -> bool:
         """Whether it answers, as far as the last requests tell."""
         return self.misses < _SILENT_AFTER
-
-    def gone_at(self) -> float:
-        """Return when it counts as away if no live values that can be believed come."""
-        read = self.state.seen.get(Block.LIVE, float("-inf"))
-        return read + max(_GONE_CYCLES * self.cycle, _GONE_AFTER)
-
-
-@dataclass(frozen=True, slots=True)
-class Updated:
-    """A block of a BMS was read."""
-
-    address: int
-    update: Update
-
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """A BMS has come or gone."""
-
-    address: int
-    available: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignMaster:
-    """Another master speaks on this bus; this one has fallen silent."""
-
-    address: int
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A change has ended."""
-
-    change: Change
-    result: WriteResult
-
-
-type Event = Updated | Availability | ForeignMaster | Written
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What to do now: bytes to send, when to come back, what has happened."""
-
-    send: bytes
-    wake: float
-    events: tuple[Event, ...]
 
 
 class Master:
@@ -143,7 +74,7 @@ class Master:
         """Start with every block of every address due."""
         self.plan = plan
         self._timing = timing
-        self.stations: dict[int, Station] = {}
+        self.stations: dict[int, AskedStation] = {}
         for address in sorted(addresses):
             self.add(address, now)
         self.line = Line(timing, self.stations)
@@ -189,13 +120,14 @@ class Master:
             WriteJob(change, station.state.layout, station.state.firmware)
         )
 
-    def add(self, address: int, now: float) -> Station:
+    def add(self, address: int, now: float) -> AskedStation:
         """Ask one more address from now on."""
-        station = Station(
+        station = AskedStation(
             address,
-            self._all_due(now),
-            Patience(self._timing),
+            gone_after=_GONE_AFTER,
             cycle=self.plan.live,
+            due=self._all_due(now),
+            patience=Patience(self._timing),
         )
         self.stations[address] = station
         return station
@@ -281,7 +213,7 @@ class Master:
             self._ask_again(station, asking, now)
 
     def _take_over(
-        self, station: Station, frame: Frame, now: float, events: list[Event]
+        self, station: AskedStation, frame: Frame, now: float, events: list[Event]
     ) -> bool:
         """Take over a frame; tell whether it can be believed."""
         block = BLOCK_OF_TYPE.get(frame.type)
@@ -338,14 +270,14 @@ class Master:
             self._ask_again(station, asking, now)
 
     @staticmethod
-    def _silent(station: Station, now: float) -> None:
+    def _silent(station: AskedStation, now: float) -> None:
         if not station.alive:
             station.unverified = True
             station.due[Block.DEVICE] = min(station.due[Block.DEVICE], now)
             # Longer quiet times did not help: that was not the reason.
             station.pace.forgive()
 
-    def _ask_again(self, station: Station, block: Block, now: float) -> None:
+    def _ask_again(self, station: AskedStation, block: Block, now: float) -> None:
         """Retry a BMS that is alive; probe one that is not every other cycle."""
         if block is Block.LIVE:
             station.live_misses += 1
@@ -425,7 +357,7 @@ class Master:
         return list(first.values())
 
     @staticmethod
-    def _probe(station: Station) -> Block:
+    def _probe(station: AskedStation) -> Block:
         """Return what to ask of a silent BMS: one that returns has to say who it is.
 
         A changed DIP switch needs a restart, so after a silence the address may be
@@ -448,19 +380,19 @@ class Master:
         self._asking = job
         return self.line.send(request, now, self._timeout(station))
 
-    def _next_due(self, station: Station, block: Block, now: float) -> float:
+    def _next_due(self, station: AskedStation, block: Block, now: float) -> float:
         """Return when the block is due again, without ever hurrying to catch up."""
         interval = self.plan.interval(block)
         return max(station.due[block] + interval, now + interval / 2)
 
-    def _choose(self, now: float) -> tuple[Station, Block]:
+    def _choose(self, now: float) -> tuple[AskedStation, Block]:
         """Return what to ask next: the most overdue of what need not stand back."""
         pairs = [(s, block) for s in self.stations.values() for block in Block]
         overdue = [(s, block) for s, block in pairs if s.due[block] <= now]
         first = [(s, b) for s, b in overdue if not self._stands_back(s, b, now)]
         return min(first or overdue or pairs, key=lambda pair: pair[0].due[pair[1]])
 
-    def _stands_back(self, station: Station, block: Block, now: float) -> bool:
+    def _stands_back(self, station: AskedStation, block: Block, now: float) -> bool:
         """Tell whether a request gives way to others that are due.
 
         A full bus takes one of them in each round of live values. One that needs a long
@@ -474,17 +406,17 @@ class Master:
         return now < self._start_of(station, now) and not impatient
 
     @staticmethod
-    def _is_aside(station: Station, block: Block) -> bool:
+    def _is_aside(station: AskedStation, block: Block) -> bool:
         """Tell whether nothing new is to be expected, or nothing at all."""
         known = block in station.state.seen and not station.unverified
         return station.misses > 0 or (known and block is not Block.LIVE)
 
-    def _timeout(self, station: Station) -> float:
+    def _timeout(self, station: AskedStation) -> float:
         if station.patience.worst is None:
             return self._bus_patience.timeout
         return station.patience.timeout
 
-    def _start_of(self, station: Station, wanted: float) -> float:
+    def _start_of(self, station: AskedStation, wanted: float) -> float:
         """Return when a request to this BMS may start at the earliest."""
         quiet = self.line.last_byte + station.pace.quiet
         return max(wanted, quiet)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field as dataclass_field
 from typing import cast
 
 from .codecs import Value
-from .datum import BLOCK_OF_TYPE, Block, Datum, Firmware
+from .datum import ALL_BLOCKS, BLOCK_OF_TYPE, Block, Datum, Firmware
 from .derived import derive, present_cells
 from .doubt import BELIEVED_AFTER, doubts
 from .features import Features
@@ -103,11 +103,20 @@ class BmsState:
     @property
     def features(self) -> Features | None:
         """What the BMS has; None until each of its blocks was read."""
-        if not self.seen.keys() >= set(Block):
+        return self.features_from(ALL_BLOCKS)
+
+    def features_from(self, blocks: frozenset[Block]) -> Features | None:
+        """Return what these blocks tell that the BMS has; None until each was read."""
+        if not self.seen.keys() >= blocks:
             return None
         return Features.of(
             self.values, self.cell_numbers, self.firmware, heater=self.has_heater
         )
+
+    def assume(self, software_version: str | None) -> None:
+        """Decode as for this firmware until the device info tells another."""
+        if software_version is not None:
+            self.values.setdefault(SOFTWARE_VERSION.key, software_version)
 
     def take_frame(self, frame: Frame, block: Block, now: float) -> Update | None:
         """Take over a frame of this BMS; None where it cannot be believed."""

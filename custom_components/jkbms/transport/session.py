@@ -1,13 +1,14 @@
-"""Keeps a line open and its master fed: bytes in, bytes out, and back after outages."""
+"""Keeps a line open and its machine fed: bytes in, bytes out, and back after outages."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
-from ..protocol.master import Event, Master, Written
+from ..protocol.master import Master
+from ..protocol.station import Event, Step, Written
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
 from .link import Link, LinkError, LinkFault
@@ -20,6 +21,25 @@ _RETRY_MAX_MISSING: Final = 5.0
 """To look for a port that is not there costs nothing."""
 _SILENT_AFTER: Final = 30.0
 """Seconds from a request with not a byte after it until the line is opened anew."""
+_STEADY_AFTER: Final = 5.0
+"""Seconds that a line has to last where nothing is asked and silence proves nothing."""
+
+
+class Machine(Protocol):
+    """What a session feeds: a master that asks, or a listener that does not."""
+
+    @property
+    def asking(self) -> bool:
+        """Whether it sends requests, so that something should be heard."""
+
+    def connected(self, now: float) -> None:
+        """Begin, or begin anew, on a link that was opened."""
+
+    def disconnected(self, now: float) -> tuple[Event, ...]:
+        """Take note that the link is gone."""
+
+    def advance(self, now: float, data: bytes = b"") -> Step:
+        """Take in what was heard and return what to do."""
 
 
 class LinkState(StrEnum):
@@ -41,18 +61,18 @@ class LinkStatus:
 
 
 class Session:
-    """One bus: its line and its master, from start to stop."""
+    """One bus: its line and its machine, from start to stop."""
 
     def __init__(
         self,
         url: str,
-        master: Master,
+        machine: Machine,
         on_events: Callable[[tuple[Event, ...]], None],
         on_status: Callable[[LinkStatus], None],
     ) -> None:
-        """Bind a line to its master; nothing is opened yet."""
+        """Bind a line to its machine; nothing is opened yet."""
         self._url = url
-        self._master = master
+        self._machine = machine
         self._on_events = on_events
         self._on_status = on_status
         self._loop = asyncio.get_running_loop()
@@ -77,7 +97,7 @@ class Session:
                 self.reconnects += 1
         finally:
             self._first_attempt(LinkError(LinkFault.LOST, "closed by this side"))
-            self._publish(self._master.disconnected(self._loop.time()))
+            self._publish(self._machine.disconnected(self._loop.time()))
             if self._timer is not None:
                 self._timer.cancel()
             self._set_status(LinkStatus(LinkState.CLOSED))
@@ -89,18 +109,19 @@ class Session:
 
     async def write(self, change: Change) -> WriteResult:
         """Make a change and return how it ended."""
-        if self._link is None or self._master.yielded:
+        master = self._machine
+        if not isinstance(master, Master) or master.yielded or self._link is None:
             return WriteResult(Outcome.UNREACHABLE)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
         self._waiting[id(change)] = ended
-        self._master.submit(change)
+        master.submit(change)
         self.advance()
         return await ended
 
     def advance(self, data: bytes = b"") -> None:
-        """Let the master take in what was heard and do what is due."""
+        """Let the machine take in what was heard and do what is due."""
         now = self._loop.time()
-        step = self._master.advance(now, data)
+        step = self._machine.advance(now, data)
         if step.send and self._link is not None:
             self._link.write(step.send)
             self._unheard = now if self._unheard is None else self._unheard
@@ -119,6 +140,7 @@ class Session:
         """Open the line, serve it until it ends, and return why it did."""
         ended: asyncio.Future[LinkError] = self._loop.create_future()
         self._ended = ended
+        steady: asyncio.TimerHandle | None = None
         try:
             link = await Link.open(self._url, self._received, self._line_lost)
         except LinkError as error:
@@ -127,16 +149,20 @@ class Session:
         try:
             self._link = link
             self._first_attempt(None)
-            self._master.connected(self._loop.time())
+            self._machine.connected(self._loop.time())
             # After an outage only a byte proves that the line is back: a gateway may
             # take a connection just to close it, again and again.
-            if self._down_since is None or not self._master.asking:
+            if self._down_since is None:
                 self._set_status(LinkStatus(LinkState.CONNECTED))
+            elif not self._machine.asking:
+                steady = self._loop.call_later(_STEADY_AFTER, self._is_up)
             self.advance()
             return await ended
         finally:
             self._link = None
             self._unheard = None
+            if steady is not None:
+                steady.cancel()
             await link.close()
 
     def _first_attempt(self, error: LinkError | None) -> None:
@@ -149,15 +175,18 @@ class Session:
         if self._down_since is None:
             self._down_since = now
         self._set_status(LinkStatus(LinkState.DOWN, error.fault, str(error)))
-        self._publish(self._master.disconnected(now))
+        self._publish(self._machine.disconnected(now))
         self.advance()
         return now - self._down_since
 
     def _received(self, data: bytes) -> None:
         self._unheard = None
+        self._is_up()
+        self.advance(data)
+
+    def _is_up(self) -> None:
         self._down_since = None
         self._set_status(LinkStatus(LinkState.CONNECTED))
-        self.advance(data)
 
     def _line_lost(self, error: Exception | None) -> None:
         detail = str(error) if error else "closed by the other side"

@@ -29,6 +29,7 @@ from .live import (
     CHARGING_CYCLES,
     CURRENT,
     CYCLE_CAPACITY,
+    FULL_CHARGE_CAPACITY,
     HEATING,
     HEATING_CURRENT,
     LIVE,
@@ -40,7 +41,7 @@ from .live import (
     WIRE_ALARMS,
 )
 from .rows import MAX_ADDRESS, V19
-from .settings import BALANCER, CELL_COUNT, HEATER, SETTINGS
+from .settings import BALANCER, CELL_COUNT, DEVICE_ADDRESS, HEATER, SETTINGS
 
 FIELDS: Final[tuple[Field[Any], ...]] = (*LIVE, *SETTINGS, *DEVICE)
 FIELDS_OF: Final = {
@@ -78,8 +79,10 @@ __all__ = [
     "CURRENT",
     "CYCLE_CAPACITY",
     "DEVICE",
+    "DEVICE_ADDRESS",
     "FIELDS",
     "FIELDS_OF",
+    "FULL_CHARGE_CAPACITY",
     "HARDWARE_OPTIONS",
     "HARDWARE_VERSION",
     "HEATER",

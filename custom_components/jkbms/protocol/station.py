@@ -1,0 +1,110 @@
+"""One BMS of a bus, as the one who asks or listens knows it; and what may happen there."""
+
+from dataclasses import dataclass, field as dataclass_field
+from typing import Final
+
+from .datum import ALL_BLOCKS, Block
+from .features import Features
+from .state import BmsState, Update
+from .write_job import WriteResult
+from .writing import Change
+
+_GONE_CYCLES: Final = 3
+"""A BMS is away when silent for this many of its cycles (architecture.md 5)."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the frames of one BMS, and of the requests to it."""
+
+    ok: int = 0
+    damaged: int = 0
+    implausible: int = 0
+    timeouts: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class Station:
+    """One BMS of a bus."""
+
+    address: int
+    gone_after: float
+    """Seconds of silence that are never enough to count as away."""
+    cycle: float = 0.0
+    """Seconds between its last two live blocks; what is planned before there are two."""
+    state: BmsState = dataclass_field(default_factory=BmsState)
+    counts: Counts = dataclass_field(default_factory=Counts)
+    heard: float | None = None
+    """When it last answered."""
+    available: bool = False
+    needs: frozenset[Block] = ALL_BLOCKS
+    """The blocks that are to be expected of it."""
+
+    @property
+    def features(self) -> Features | None:
+        """What the BMS has; None until each block that it needs was read."""
+        return self.state.features_from(self.needs)
+
+    def gone_at(self) -> float:
+        """Return when it counts as away if no live values that can be believed come."""
+        read = self.state.seen.get(Block.LIVE, float("-inf"))
+        return read + max(_GONE_CYCLES * self.cycle, self.gone_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A block of a BMS was read."""
+
+    address: int
+    update: Update
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """A BMS has come or gone."""
+
+    address: int
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Appeared:
+    """A BMS was heard at an address where none was known."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A BMS speaks at another address than before: its DIP switch was changed."""
+
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMaster:
+    """Another master speaks on this bus; this one has fallen silent."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change has ended."""
+
+    change: Change
+    result: WriteResult
+
+
+type Event = Updated | Availability | Appeared | Moved | ForeignMaster | Written
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now: bytes to send, when to come back, what has happened."""
+
+    send: bytes
+    wake: float
+    events: tuple[Event, ...]
