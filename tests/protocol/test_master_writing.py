@@ -10,7 +10,7 @@ from custom_components.jkbms.protocol.frames import trigger
 from custom_components.jkbms.protocol.line import Traffic
 from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.pacing import SERIAL
-from custom_components.jkbms.protocol.station import Written
+from custom_components.jkbms.protocol.station import Updated, Written
 from custom_components.jkbms.protocol.write_job import Outcome
 from custom_components.jkbms.protocol.writing import Change
 from simulator import Bank, SlaveLine
@@ -262,3 +262,26 @@ def test_an_empty_bank_is_a_silent_bus() -> None:
     bus.run(60)
     assert master.line.traffic[Traffic.SILENT] == len(bus.sent)
     assert bus.events == []
+
+
+def test_nothing_is_written_on_the_strength_of_the_first_frame_of_a_block() -> None:
+    """A first frame is believed without being repeated; what shares a register is not.
+
+    One in 256 frames with several damaged bytes passes its sum, and the bits beside
+    the wanted one would be written as they were damaged.
+    """
+    bus = bus_of(1, live=1)
+    bus.run(10)
+    state = bus.master.stations[1].state
+    word = bus.raw(1, "function_word")
+    # What comes first is damaged, and its sum fits.
+    del state.seen[Block.SETTINGS]
+    bus.line.bank[1].set("function_word", word ^ 0x0302)
+    change = Change(1, BY_KEY["smart_sleep"], True)
+    bus.master.submit(change)
+    bus.run_until(lambda e: isinstance(e, Updated) and e.update.block is Block.SETTINGS)
+    bus.line.bank[1].set("function_word", word)
+    bus.run_until(lambda e: isinstance(e, Written) and e.change is change)
+    (entry,) = bus.line.bank[1].journal
+    assert int.from_bytes(entry.data) == word | 1 << 6
+    assert bus.raw(1, "function_word") == word | 1 << 6

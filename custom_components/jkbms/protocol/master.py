@@ -115,10 +115,9 @@ class Master:
 
     def submit(self, change: Change) -> None:
         """Queue a change; a `Written` event tells how it ended."""
-        station = self.stations[change.address]
-        self._jobs.append(
-            WriteJob(change, station.state.layout, station.state.firmware)
-        )
+        state = self.stations[change.address].state
+        known = change.field.block in state.seen
+        self._jobs.append(WriteJob(change, state.layout, state.firmware, known=known))
 
     def add(self, address: int, now: float) -> AskedStation:
         """Ask one more address from now on."""

@@ -92,14 +92,24 @@ class WriteJob:
     """A change under way; its owner asks for a step and reports what came of it."""
 
     def __init__(
-        self, change: Change, layout: Layout | None, firmware: Firmware | None
+        self,
+        change: Change,
+        layout: Layout | None,
+        firmware: Firmware | None,
+        *,
+        known: bool = True,
     ) -> None:
-        """Begin; a setting that this BMS cannot have ends at once."""
+        """Begin; a setting that this BMS cannot have ends at once.
+
+        The first frame of a block is believed unrepeated: enough to be shown, not to
+        write what shares the register. A block that is not `known` is read twice.
+        """
         self.change = change
         self.not_before = 0.0
         """When the next step may be taken at the earliest."""
         self.result: WriteResult | None = None
         self._phase = _Phase.READ
+        self._known = known
         self._before = b""
         self._wanted = b""
         self._writes = 0
@@ -129,6 +139,8 @@ class WriteJob:
                 self._verify(now + _READ_BACK_AFTER)
             case _ if frame is None:
                 self._read_failed()
+            case _Phase.READ if not self._known:
+                self._known = True
             case _Phase.READ:
                 self._read(self.change.current_data(frame.data[FRAME_HEAD:]))
             case _:
