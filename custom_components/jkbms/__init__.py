@@ -12,8 +12,8 @@ from homeassistant.helpers.device_registry import DeviceEntry
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .mode import Mode, mode_of
-from .repairs import clear_foreign_master, clear_other_bms
-from .subentries import bms_subentries
+from .repairs import clear_issues
+from .subentries import bms_subentries, control_lines, packs_on
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.NUMBER, Platform.SENSOR, Platform.SWITCH]
 
@@ -30,6 +30,7 @@ class _Shape:
     mode: Mode
     options: dict[str, Any]
     packs: tuple[tuple[str, int, str], ...]
+    controls: tuple[tuple[str, str, dict[int, str]], ...]
 
     @classmethod
     def of(cls, entry: ConfigEntry[Any]) -> _Shape:
@@ -40,6 +41,10 @@ class _Shape:
             tuple(
                 (subentry.subentry_id, subentry.data[CONF_ADDRESS], subentry.title)
                 for subentry in bms_subentries(entry)
+            ),
+            tuple(
+                (line.subentry_id, line.data[CONF_DEVICE], packs_on(line))
+                for line in control_lines(entry)
             ),
         )
 
@@ -73,9 +78,6 @@ def _follow_changes(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
         if reloading or _Shape.of(entry) == shape:
             return
         reloading = True
-        for subentry_id, *_ in shape.packs:
-            if subentry_id not in entry.subentries:
-                clear_other_bms(hass, subentry_id)
         hass.config_entries.async_schedule_reload(entry.entry_id)
 
     entry.async_on_unload(entry.add_update_listener(reload_when_reshaped))
@@ -88,9 +90,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bo
 
 async def async_remove_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
     """Take back the issues of a bus that is no more."""
-    clear_foreign_master(hass, entry)
-    for subentry in bms_subentries(entry):
-        clear_other_bms(hass, subentry.subentry_id)
+    clear_issues(hass, entry)
 
 
 async def async_remove_config_entry_device(

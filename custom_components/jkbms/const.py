@@ -9,13 +9,21 @@ CONF_POLL_INTERVAL: Final = "poll_interval"
 """Option: seconds between two readings of the live values."""
 CONF_ALLOW_WRITING: Final = "allow_writing"
 """Option: whether settings of the packs may be changed."""
+CONF_RETURN_TO_MASTER: Final = "return_to_master"
+"""Option: whether to ask again once another master has fallen silent."""
+CONF_ASK_DEVICE_INFO: Final = "ask_device_info"
+"""Option: whether packs that are only listened to are asked who they are."""
 DEFAULT_POLL_INTERVAL: Final = 5
 MIN_POLL_INTERVAL: Final = 1
 MAX_POLL_INTERVAL: Final = 60
 
 SUBENTRY_BMS: Final = "bms"
+SUBENTRY_CONTROL_LINE: Final = "control_line"
+"""A second line, on which packs that are only listened to can be asked and set."""
 CONF_SERIAL_NUMBER: Final = "serial_number"
 CONF_MODEL: Final = "model"
 CONF_HARDWARE_VERSION: Final = "hardware_version"
 CONF_SOFTWARE_VERSION: Final = "software_version"
 CONF_FEATURES: Final = "features"
+CONF_PACKS: Final = "packs"
+"""Of a control line: which BMS answers there, subentry ids by address as text."""

@@ -8,40 +8,48 @@ from dataclasses import dataclass
 import logging
 from typing import Any, Final, override
 
-from homeassistant.components import persistent_notification
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryNotReady
-from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
-from .const import (
-    CONF_ALLOW_WRITING,
-    CONF_POLL_INTERVAL,
-    CONF_SOFTWARE_VERSION,
-    DEFAULT_POLL_INTERVAL,
-    DOMAIN,
-)
+from .const import CONF_ALLOW_WRITING, CONF_ASK_DEVICE_INFO, CONF_SOFTWARE_VERSION
+from .control import ControlCoordinator, Writer, ask_live, plan_of
+from .line_coordinator import LineCoordinator
 from .mode import Mode, mode_of
 from .pack import Pack
+from .protocol.attribution import MASTER
 from .protocol.datum import Block, Datum, Field
 from .protocol.listener import Listener
-from .protocol.master import Master, Plan
+from .protocol.master import Master
 from .protocol.state import BmsState
 from .protocol.station import (
     Appeared,
     Availability,
+    Clash,
     Event,
     ForeignMaster,
     Moved,
+    Resumed,
     Updated,
 )
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change
-from .repairs import clear_foreign_master, clear_other_bms, raise_foreign_master
-from .subentries import bms_subentries, heard_bms, subentry_data
-from .transport.link import LinkError, LinkFault, timing_of
-from .transport.session import LinkState, LinkStatus, Session
+from .repairs import (
+    clear_foreign_master,
+    clear_issues,
+    clear_shared_address,
+    raise_foreign_master,
+    raise_shared_address,
+)
+from .subentries import (
+    bms_subentries,
+    control_lines,
+    follow_all,
+    heard_bms,
+    subentry_data,
+)
+from .transport.link import timing_of
+from .transport.session import LinkState
 from .write_errors import check_writable, raise_for_result
 
 _LOGGER = logging.getLogger(__name__)
@@ -51,6 +59,8 @@ _IDENTIFY: Final = 4.0
 _GATHER: Final = 8.0
 """Seconds in which packs that are heard for the first time cost one reload together:
 a cycle of the master, in which each of them speaks (rs485.md 4.2)."""
+_SETTLE: Final = 20.0
+"""Seconds in which further packs may turn out to have moved: it is proven in two cycles."""
 
 type JkBmsConfigEntry = ConfigEntry[BusCoordinator]
 
@@ -63,17 +73,16 @@ class Watch:
     keys: frozenset[str]
 
 
-class BusCoordinator(DataUpdateCoordinator[None]):
+class BusCoordinator(LineCoordinator[Master | Listener]):
     """Owns the line of one config entry and the packs on it."""
 
     config_entry: JkBmsConfigEntry
 
     def __init__(self, hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
         """Prepare the bus; nothing is opened yet."""
-        super().__init__(
-            hass, _LOGGER, config_entry=entry, name=entry.title, update_interval=None
-        )
-        self.url: str = entry.data[CONF_DEVICE]
+        url: str = entry.data[CONF_DEVICE]
+        machine = _create_machine(entry, url, hass.loop.time())
+        super().__init__(hass, entry, entry.title, url, machine)
         self.packs: dict[str, Pack] = {}
         self._pack_at: dict[int, Pack] = {}
         self._listening: defaultdict[str, defaultdict[str, list[CALLBACK_TYPE]]] = (
@@ -83,30 +92,20 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         """What the entities of each pack were told."""
         self._missed: set[str] = set()
         """Packs that the log says are away."""
-        self._started = False
         self._identifying: dict[int, asyncio.Future[None]] = {}
-        self._first_values = asyncio.Event()
-        if not any(bms_subentries(entry)):
-            self._first_values.set()
-        self.machine = self._create_machine(hass.loop.time())
         self._gathering: asyncio.TimerHandle | None = None
+        self._moving: asyncio.TimerHandle | None = None
+        entry.async_on_unload(self._stop_waiting)
+        self._first_values = asyncio.Event()
         for subentry in bms_subentries(entry):
             self._add_pack(subentry)
-        self.session = Session(self.url, self.machine, self._on_events, self._on_status)
-
-    def _create_machine(self, now: float) -> Master | Listener:
-        entry = self.config_entry
-        packs = [subentry.data for subentry in bms_subentries(entry)]
-        addresses = [data[CONF_ADDRESS] for data in packs]
-        timing = timing_of(self.url)
-        if mode_of(entry) is Mode.MASTER:
-            live = entry.options.get(CONF_POLL_INTERVAL, DEFAULT_POLL_INTERVAL)
-            return Master(addresses, Plan(live=float(live)), timing, now)
-        listener = Listener(addresses, timing)
-        for data in packs:
-            known = data.get(CONF_SOFTWARE_VERSION)
-            listener.stations[data[CONF_ADDRESS]].state.assume(known)
-        return listener
+        if not self.packs:
+            self._first_values.set()
+        self.controls = {
+            line.subentry_id: ControlCoordinator(hass, entry, line, self)
+            for line in control_lines(entry)
+        }
+        """The lines on which packs can be asked if the bus is only listened to."""
 
     @property
     def listens(self) -> bool:
@@ -121,47 +120,55 @@ class BusCoordinator(DataUpdateCoordinator[None]):
 
     @property
     def may_write(self) -> bool:
-        """Whether settings can be changed and their owner allows it."""
-        allowed = self.config_entry.options.get(CONF_ALLOW_WRITING, False)
-        return bool(allowed) and not self.listens
+        """Whether the owner allows settings to be changed."""
+        return bool(self.config_entry.options.get(CONF_ALLOW_WRITING, False))
 
     def delivers(self, pack: Pack, datum: Datum[Any]) -> bool:
-        """Tell whether the value can ever be read in this mode."""
-        return not isinstance(datum, Field) or datum.block in pack.station.needs
+        """Tell whether the value can ever be read on the lines of the pack."""
+        if not isinstance(datum, Field) or pack.control is not None:
+            return True
+        if datum.block in pack.station.needs:
+            return True
+        machine = self.machine
+        asks = isinstance(machine, Listener) and machine.inquirer is not None
+        return asks and datum.block is Block.DEVICE and pack.address != MASTER
+
+    def sets(self, pack: Pack) -> bool:
+        """Tell whether there is a line on which settings of the pack can be changed."""
+        return not self.listens or pack.control is not None
+
+    def writer(self, pack: Pack) -> Writer | None:
+        """Return where a setting of the pack can be changed now."""
+        for control in self.controls.values():
+            if pack.control is not None and control.reaches(pack):
+                return Writer(control.session, control.machine, pack.control)
+        if isinstance(self.machine, Master) and not pack.mistaken:
+            station = self.machine.stations[pack.address]
+            return Writer(self.session, self.machine, station)
+        return None
 
     async def async_start(self) -> None:
-        """Open the line and wait a moment for first values.
+        """Open the lines and wait a moment for first values.
 
-        Raises ConfigEntryNotReady when the line cannot be opened, or not be held.
+        Raises ConfigEntryNotReady when none of them can be opened, or be held.
         """
         # What was found wrong is looked at anew.
-        clear_foreign_master(self.hass, self.config_entry)
-        for subentry_id in self.packs:
-            clear_other_bms(self.hass, subentry_id)
-        # The entry cancels the task when it unloads or fails to set up, and the task
-        # gives the port back.
-        self.config_entry.async_create_background_task(
-            self.hass, self.session.run(), f"{DOMAIN} {self.url}"
-        )
-        try:
-            await self.session.opened()
-        except LinkError as error:
-            raise self._not_ready(error.fault, str(error)) from error
+        clear_issues(self.hass, self.config_entry)
+        lines: list[BusCoordinator | ControlCoordinator]
+        lines = [self, *self.controls.values()]
+        errors = await asyncio.gather(*(line.async_open() for line in lines))
+        if (error := errors[0]) is not None and None not in errors:
+            raise self.not_ready(error.fault, str(error)) from error
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_VALUES):
                 await self._first_values.wait()
         # A gateway that serves somebody else may take a connection just to close it.
         status = self.session.status
-        if status.state is LinkState.DOWN and status.fault is not None:
-            raise self._not_ready(status.fault, status.detail)
-        self._started = True
-
-    def _not_ready(self, fault: LinkFault, detail: str) -> ConfigEntryNotReady:
-        return ConfigEntryNotReady(
-            translation_domain=DOMAIN,
-            translation_key=f"link_{fault}",
-            translation_placeholders={"url": self.url, "detail": detail},
-        )
+        down = all(line.session.status.state is LinkState.DOWN for line in lines)
+        if down and status.fault is not None:
+            raise self.not_ready(status.fault, status.detail)
+        for line in lines:
+            line.async_started()
 
     async def async_write(
         self, subentry_id: str, field: Field[Any], value: float | bool
@@ -171,12 +178,14 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         Raises translated errors that say what the BMS, or nobody, did.
         """
         pack = self.packs[subentry_id]
-        check_writable(self, pack, field, value)
-        if pack.mistaken:
-            # What answers there is another BMS.
+        writer = self.writer(pack)
+        check_writable(self, pack, writer, field, value)
+        if writer is None:
+            # What answers there is another BMS, or the control line has lost it.
             result = WriteResult(Outcome.UNREACHABLE)
         else:
-            result = await self.session.write(Change(pack.address, field, value))
+            change = Change(writer.station.address, field, value)
+            result = await writer.session.write(change)
         raise_for_result(pack, field, value, result)
 
     async def async_identify(self, address: int) -> BmsState | None:
@@ -200,13 +209,11 @@ class BusCoordinator(DataUpdateCoordinator[None]):
     @override
     async def async_request_refresh(self) -> None:
         """Ask for the live values now, as the action `update_entity` wants."""
+        for control in self.controls.values():
+            await control.async_request_refresh()
         if self.listens:
             return
-        now = self.hass.loop.time()
-        for station in self.master.stations.values():
-            if station.alive:
-                station.due[Block.LIVE] = min(station.due[Block.LIVE], now)
-        self.session.advance()
+        ask_live(self.master, self.session, self.hass.loop.time())
 
     @override
     @callback
@@ -238,19 +245,19 @@ class BusCoordinator(DataUpdateCoordinator[None]):
         self._pack_at[address] = pack
 
     @callback
+    @override
     def _on_events(self, events: tuple[Event, ...]) -> None:
         for event in events:
             match event:
                 case Updated(address, update) if pack := self._pack_at.get(address):
                     pack.updated(update)
-                    self._wake(pack, update.changed)
-                    self._check_first_values()
+                    self.wake(pack, update.changed)
                 case Updated(address) if read := self._identifying.get(address):
                     seen = self.machine.stations[address].state.seen
                     if len(seen) == len(Block) and not read.done():
                         read.set_result(None)
                 case Availability(address) if pack := self._pack_at.get(address):
-                    self._wake(pack, ())
+                    self.wake(pack, ())
                     self._look_for_moved()
                 case ForeignMaster():
                     _LOGGER.warning(
@@ -259,19 +266,37 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                     )
                     raise_foreign_master(self.hass, self.config_entry)
                     self.async_update_listeners()
+                case Resumed():
+                    _LOGGER.info(
+                        "%s: the other master is silent; asking again", self.name
+                    )
+                    clear_foreign_master(self.hass, self.config_entry)
+                case Clash(address, clashing) if pack := self._pack_at.get(address):
+                    self._say_clash(pack, clashing)
                 case Appeared(address):
                     _LOGGER.info("%s: a BMS speaks at address %s", self.name, address)
                     self._gather()
-                case Moved(old, new) if pack := self._pack_at.pop(old, None):
+                case Moved(old, new) if pack := self._pack_at.get(old):
                     self._follow(pack, old, new)
                 case _:
                     pass
+
+    def _say_clash(self, pack: Pack, clashing: bool) -> None:
+        if clashing:
+            raise_shared_address(self.hass, self.config_entry, pack)
+        else:
+            clear_shared_address(self.hass, pack.subentry_id)
+
+    @callback
+    def _stop_waiting(self) -> None:
+        for waiting in (self._gathering, self._moving):
+            if waiting is not None:
+                waiting.cancel()
 
     def _gather(self) -> None:
         """Wait a little for further packs that were heard."""
         if self._gathering is None:
             self._gathering = self.hass.loop.call_later(_GATHER, self._add_heard)
-            self.config_entry.async_on_unload(self._gathering.cancel)
 
     @callback
     def _add_heard(self) -> None:
@@ -287,35 +312,43 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                 )
 
     def _follow(self, pack: Pack, old: int, new: int) -> None:
-        """Let a pack follow its DIP switch; the entry reloads by itself."""
-        entry = self.config_entry
-        subentry = entry.subentries.get(pack.subentry_id)
-        if subentry is None:
-            return
-        _LOGGER.info("%s: %s has moved from %s to %s", self.name, pack.name, old, new)
-        persistent_notification.async_create(
-            self.hass,
-            f"{pack.name} on {entry.title} was at address {old} and is at address "
-            f"{new} now: its values go on there. Its history and its entities stay. If "
-            "these are two different packs, check the DIP switches.",
-            title="JK BMS: a pack has another address",
-            notification_id=f"{DOMAIN}_moved_{pack.subentry_id}",
-        )
-        self.hass.config_entries.async_update_subentry(
-            entry, subentry, data={**subentry.data, CONF_ADDRESS: new}
-        )
+        """Let a pack follow its DIP switch, and wait a little for others that moved.
 
-    def _wake(self, pack: Pack, changed: Iterable[str]) -> None:
-        """Call whoever waits for these values, or everybody when the pack comes or goes."""
+        A reload forgets what the packs have said, by which the others are known.
+        """
+        displaced = self._pack_at.pop(new, None)
+        self._pack_at[new] = self._pack_at.pop(old)
+        if displaced is not None:
+            self._pack_at[old] = displaced
+        if self._moving is not None:
+            self._moving.cancel()
+        self._moving = self.hass.loop.call_later(_SETTLE, self._store_moves)
+
+    @callback
+    def _store_moves(self) -> None:
+        """Store where the packs are; the entry reloads by itself."""
+        places = {pack.subentry_id: pack.address for pack in self.packs.values()}
+        follow_all(self.hass, self.config_entry, places)
+
+    @callback
+    def wake(self, pack: Pack, changed: Iterable[str] | None) -> None:
+        """Call whoever waits for these values, or everybody.
+
+        Everybody where no values are named, and when the pack comes or goes.
+        """
         listening = self._listening[pack.subentry_id]
         available = pack.available
         if available is not self._available.get(pack.subentry_id, False):
             self._available[pack.subentry_id] = available
             self._log_availability(pack)
+            changed = None
+        if changed is None:
             changed = tuple(listening)
         woken = {call for key in changed for call in listening.get(key, ())}
         for call in woken:
             call()
+        if not self._first_values.is_set():
+            self._check_first_values()
 
     def _look_for_moved(self) -> None:
         """Look again at who is mistaken: one that has gone may be the one met there."""
@@ -324,7 +357,7 @@ class BusCoordinator(DataUpdateCoordinator[None]):
                 pack.check_identity()
 
     def _check_first_values(self) -> None:
-        if all(pack.station.features for pack in self.packs.values()):
+        if all(pack.known for pack in self.packs.values()):
             self._first_values.set()
 
     def _log_availability(self, pack: Pack) -> None:
@@ -337,21 +370,17 @@ class BusCoordinator(DataUpdateCoordinator[None]):
             self._missed.add(pack.subentry_id)
             _LOGGER.info("%s: %s does not answer any more", self.name, pack.name)
 
-    @callback
-    def _on_status(self, status: LinkStatus) -> None:
-        match status.state:
-            case LinkState.DOWN if self._started and self.last_update_success:
-                self.last_update_success = False
-                _LOGGER.warning(
-                    "%s: the line is down (%s: %s); trying again until it is back",
-                    self.name,
-                    status.fault,
-                    status.detail,
-                )
-                self.async_update_listeners()
-            case LinkState.CONNECTED if not self.last_update_success:
-                self.last_update_success = True
-                _LOGGER.info("%s: the line is back", self.name)
-                self.async_update_listeners()
-            case _:
-                _LOGGER.debug("%s: %s", self.name, status)
+
+def _create_machine(entry: ConfigEntry[Any], url: str, now: float) -> Master | Listener:
+    """Return who asks on the bus of an entry, or who only listens there."""
+    packs = [subentry.data for subentry in bms_subentries(entry)]
+    addresses = [data[CONF_ADDRESS] for data in packs]
+    timing = timing_of(url)
+    if mode_of(entry) is Mode.MASTER:
+        return Master(addresses, plan_of(entry), timing, now)
+    ask = entry.options.get(CONF_ASK_DEVICE_INFO, False)
+    listener = Listener(addresses, timing, ask_device_info=ask)
+    for data in packs:
+        known = data.get(CONF_SOFTWARE_VERSION)
+        listener.stations[data[CONF_ADDRESS]].state.assume(known)
+    return listener

@@ -170,6 +170,8 @@ class PackDescription(EntityDescription):
     datum: Datum[Any]
     twin: bool = False
     """Shows a setting that a number or a switch may change."""
+    control: bool = False
+    """Changes a setting."""
 
     @property
     def label(self) -> str:
@@ -206,6 +208,7 @@ class PackNumberDescription(PackDescription, NumberEntityDescription):
     """A setting of a pack that is a number."""
 
     datum: Field[float]
+    control: bool = True
 
 
 _OBJECT_IDS: Final = {
@@ -220,6 +223,7 @@ class PackSwitchDescription(PackDescription, SwitchEntityDescription):
     """A setting of a pack that is on or off."""
 
     datum: Field[bool]
+    control: bool = True
 
     @property
     def object_id(self) -> str:

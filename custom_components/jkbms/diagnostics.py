@@ -10,6 +10,7 @@ from homeassistant.const import CONF_DEVICE
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_SERIAL_NUMBER
+from .control import ControlCoordinator
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .mode import mode_of
 from .pack import Pack
@@ -68,16 +69,38 @@ def masked_frame(block: Block, data: bytes) -> str:
 
 
 def _subentry(subentry: ConfigSubentry) -> dict[str, Any]:
+    data = dict(subentry.data)
+    if device := data.get(CONF_DEVICE):
+        data[CONF_DEVICE] = masked_line(device)
     return {
         "type": subentry.subentry_type,
-        "data": async_redact_data(subentry.data, _TO_REDACT),
+        "data": async_redact_data(data, _TO_REDACT),
     }
 
 
 def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
-    session = coordinator.session
     return {
         "mode": mode_of(coordinator.config_entry),
+        **_line(now, coordinator),
+        "packs": [_pack(now, pack) for pack in coordinator.packs.values()],
+        "control_lines": {
+            line_id: {
+                **_line(now, control),
+                "stations": [
+                    _station(now, station)
+                    for station in control.machine.stations.values()
+                ],
+            }
+            for line_id, control in coordinator.controls.items()
+        },
+    }
+
+
+def _line(
+    now: float, coordinator: BusCoordinator | ControlCoordinator
+) -> dict[str, Any]:
+    session = coordinator.session
+    return {
         "link": {
             # The words of the operating system may name the host.
             "state": session.status.state,
@@ -85,7 +108,6 @@ def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
             "reconnects": session.reconnects,
         },
         **_machine(now, coordinator.machine),
-        "packs": [_pack(now, pack) for pack in coordinator.packs.values()],
     }
 
 
@@ -97,7 +119,9 @@ def _machine(now: float, machine: Master | Listener) -> dict[str, Any]:
             "plan": asdict(machine.plan),
         }
     heard = machine.master_heard
+    inquirer = machine.inquirer
     return {
+        "inquiries": None if inquirer is None else asdict(inquirer.counts),
         "discarded_bytes": machine.discarded,
         "unattributed_frames": machine.unattributed,
         "seconds_since_master": None if heard is None else round(now - heard, 1),
@@ -118,14 +142,23 @@ def _pacing(station: Station) -> dict[str, Any]:
 
 
 def _pack(now: float, pack: Pack) -> dict[str, Any]:
-    station, state = pack.station, pack.state
+    control = pack.control
     return {
         "subentry_id": pack.subentry_id,
-        "address": pack.address,
         "available": pack.available,
+        "features": None if pack.features is None else pack.features.dump(),
+        "control_address": None if control is None else control.address,
+        **_station(now, pack.station),
+    }
+
+
+def _station(now: float, station: Station) -> dict[str, Any]:
+    state = station.state
+    return {
+        "address": station.address,
+        "answers": station.available,
         "layout": state.layout,
         "firmware": str(state.firmware),
-        "features": None if pack.features is None else pack.features.dump(),
         "values": _values(state.values),
         "rejected": dict(state.rejected),
         "counts": asdict(station.counts),

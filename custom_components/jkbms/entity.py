@@ -61,7 +61,7 @@ class PackEntity(CoordinatorEntity[BusCoordinator]):
     @property
     def reading(self) -> Any:
         """What the BMS says, None where it does not."""
-        return self.pack.state.get(self.entity_description.datum)
+        return self.pack.get(self.entity_description.datum)
 
     @callback
     @override
@@ -80,7 +80,10 @@ class PackControl(PackEntity):
     @override
     def available(self) -> bool:
         """Whether the setting can be changed now; its read-only twin shows it always."""
-        return self.coordinator.may_write and super().available
+        if not (self.coordinator.may_write and super().available):
+            return False
+        writer = self.coordinator.writer(self.pack)
+        return writer is not None and writer.station.available
 
 
 async def async_add_pack_entities[DescriptionT: PackDescription](
@@ -91,6 +94,11 @@ async def async_add_pack_entities[DescriptionT: PackDescription](
 ) -> None:
     """Create what each pack has, now or as soon as it is known, and never twice."""
     coordinator = entry.runtime_data
+
+    def is_offered(pack: Pack, description: DescriptionT) -> bool:
+        if description.control:
+            return coordinator.sets(pack)
+        return coordinator.delivers(pack, description.datum)
 
     async def add_new(pack: Pack, missing: list[DescriptionT]) -> None:
         features = pack.features
@@ -110,6 +118,6 @@ async def async_add_pack_entities[DescriptionT: PackDescription](
         entry.async_create_task(coordinator.hass, add_new(pack, missing))
 
     for pack in coordinator.packs.values():
-        missing = [d for d in descriptions if coordinator.delivers(pack, d.datum)]
+        missing = [d for d in descriptions if is_offered(pack, d)]
         entry.async_on_unload(pack.async_on_features(partial(add_later, pack, missing)))
         await add_new(pack, missing)

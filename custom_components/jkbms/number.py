@@ -19,8 +19,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the numbers of all packs that can be asked."""
-    if not entry.runtime_data.listens:
-        await async_add_pack_entities(entry, async_add_entities, NUMBERS, PackNumber)
+    await async_add_pack_entities(entry, async_add_entities, NUMBERS, PackNumber)
 
 
 class PackNumber(PackControl, NumberEntity):

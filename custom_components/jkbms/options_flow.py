@@ -1,4 +1,4 @@
-"""The options of a bus: how often it is asked, and whether it may be written to."""
+"""The options of a bus: how often it is asked, and what may be sent on it."""
 
 from typing import Any
 
@@ -14,47 +14,75 @@ import probatio
 
 from .const import (
     CONF_ALLOW_WRITING,
+    CONF_ASK_DEVICE_INFO,
     CONF_POLL_INTERVAL,
+    CONF_RETURN_TO_MASTER,
     DEFAULT_POLL_INTERVAL,
     MAX_POLL_INTERVAL,
     MIN_POLL_INTERVAL,
 )
 from .mode import Mode, mode_of
+from .subentries import control_lines
 
 
 class JkBmsOptionsFlow(OptionsFlow):
-    """How often a bus is asked, and whether its packs may be written to."""
+    """What Home Assistant may do on the lines of a bus."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Show the options; the entry reloads by itself when they have changed."""
-        if mode_of(self.config_entry) is Mode.LISTENER:
-            return self.async_abort(reason="listening")
+        """Show the options of a bus that is asked."""
+        if mode_of(self.config_entry) is Mode.MASTER:
+            return self._show("init", user_input, _asking())
+        if any(control_lines(self.config_entry)):
+            return await self.async_step_controlled()
+        return await self.async_step_listening()
+
+    async def async_step_listening(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options of a bus that is only listened to."""
+        return self._show("listening", user_input, _listening())
+
+    async def async_step_controlled(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options of a bus that is listened to and has a control line."""
+        return self._show("controlled", user_input, _asking() | _listening())
+
+    def _show(
+        self, step: str, user_input: dict[str, Any] | None, fields: dict[Any, Any]
+    ) -> ConfigFlowResult:
+        """Show the form or store it; the entry reloads by itself when it has changed."""
+        options = self.config_entry.options
         if user_input is not None:
-            return self.async_create_entry(data=user_input)
-        schema = probatio.Schema(
-            {
-                probatio.Required(
-                    CONF_POLL_INTERVAL, default=DEFAULT_POLL_INTERVAL
-                ): probatio.All(
-                    NumberSelector(
-                        NumberSelectorConfig(
-                            min=MIN_POLL_INTERVAL,
-                            max=MAX_POLL_INTERVAL,
-                            step=1,
-                            unit_of_measurement=UnitOfTime.SECONDS,
-                            mode=NumberSelectorMode.SLIDER,
-                        )
-                    ),
-                    probatio.Coerce(int),
-                ),
-                probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
-            }
-        )
+            # What another mode of the bus needs stays as its owner wanted it.
+            return self.async_create_entry(data={**options, **user_input})
+        schema = probatio.Schema(fields)
         return self.async_show_form(
-            step_id="init",
-            data_schema=self.add_suggested_values_to_schema(
-                schema, self.config_entry.options
-            ),
+            step_id=step,
+            data_schema=self.add_suggested_values_to_schema(schema, options),
         )
+
+
+def _asking() -> dict[Any, Any]:
+    interval = NumberSelector(
+        NumberSelectorConfig(
+            min=MIN_POLL_INTERVAL,
+            max=MAX_POLL_INTERVAL,
+            step=1,
+            unit_of_measurement=UnitOfTime.SECONDS,
+            mode=NumberSelectorMode.SLIDER,
+        )
+    )
+    return {
+        probatio.Required(
+            CONF_POLL_INTERVAL, default=DEFAULT_POLL_INTERVAL
+        ): probatio.All(interval, probatio.Coerce(int)),
+        probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
+        probatio.Required(CONF_RETURN_TO_MASTER, default=False): BooleanSelector(),
+    }
+
+
+def _listening() -> dict[Any, Any]:
+    return {probatio.Required(CONF_ASK_DEVICE_INFO, default=False): BooleanSelector()}

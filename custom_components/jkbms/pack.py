@@ -1,7 +1,6 @@
 """One BMS as Home Assistant knows it: its subentry, its device, its values."""
 
-from collections.abc import Callable, Mapping
-import logging
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -19,15 +18,18 @@ from .const import (
     DOMAIN,
     MANUFACTURER,
 )
-from .protocol.datum import Block
+from .protocol.datum import Block, Datum, Field
 from .protocol.features import Features
 from .protocol.master import AskedStation
 from .protocol.state import BmsState, Update
 from .protocol.station import Station
-from .repairs import clear_other_bms, raise_other_bms
-from .subentries import bms_subentries, remembered_features, subentry_data
-
-_LOGGER = logging.getLogger(__name__)
+from .repairs import (
+    clear_other_bms,
+    clear_shared_serial,
+    raise_other_bms,
+    raise_shared_serial,
+)
+from .subentries import bms_subentries, follow, remembered_features, subentry_data
 
 
 class Pack:
@@ -50,6 +52,8 @@ class Pack:
         """What the BMS has: read now, else remembered, None while never read."""
         self.mistaken = False
         """Whether a BMS with another serial number answers at the address."""
+        self.control: AskedStation | None = None
+        """Where it can be asked and set, if the bus is only listened to."""
         self._on_features: list[CALLBACK_TYPE] = []
 
     @property
@@ -74,14 +78,49 @@ class Pack:
         return self.station.address
 
     @property
-    def state(self) -> BmsState:
-        """Its values."""
-        return self.station.state
+    def serial_number(self) -> str | None:
+        """Its serial number, None until it is learnt."""
+        known: str | None = self._subentry.data.get(CONF_SERIAL_NUMBER)
+        return known
 
     @property
     def available(self) -> bool:
         """Whether it has answered lately, and is the one it is taken for."""
-        return self.station.available and not self.mistaken
+        return any(True for _ in self._sources())
+
+    @property
+    def known(self) -> bool:
+        """Whether every block that is expected of it was read, on whichever line."""
+        stations = (self.station, self.control)
+        return any(s is not None and s.features is not None for s in stations)
+
+    def get[T](self, datum: Datum[T]) -> T | None:
+        """Return a value as the line tells it that has read it last."""
+        state = self.source(datum)
+        return None if state is None else state.get(datum)
+
+    def source(self, datum: Datum[Any]) -> BmsState | None:
+        """Return the state that holds the latest of a value; None where none has it."""
+        if self.control is None:
+            return self.station.state
+        block = datum.block if isinstance(datum, Field) else Block.LIVE
+        telling = [s for s in self._sources() if datum.key in s.values]
+        return max(telling, key=lambda s: s.seen.get(block, 0.0), default=None)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the values that a change of a setting is checked against."""
+        states = [self.station.state]
+        if self.control is not None:
+            states.append(self.control.state)
+        states.sort(key=lambda state: state.seen.get(Block.SETTINGS, 0.0))
+        return {key: value for s in states for key, value in s.values.items()}
+
+    def _sources(self) -> Iterator[BmsState]:
+        """Yield the states of the lines that the pack is heard on."""
+        if self.station.available and not self.mistaken:
+            yield self.station.state
+        if self.control is not None and self.control.available:
+            yield self.control.state
 
     @property
     def device_info(self) -> DeviceInfo:
@@ -110,17 +149,26 @@ class Pack:
 
     @callback
     def updated(self, update: Update) -> None:
-        """Take note of a block that was read."""
+        """Take note of a block that was read on the bus."""
         if update.block is Block.DEVICE:
             self.check_identity()
-        features = self.station.features
-        if features is None or self.mistaken:
+        if not self.mistaken:
+            self._learn(self.station)
+
+    @callback
+    def reached(self, station: AskedStation) -> None:
+        """Take note of a block that was read where the pack can be set."""
+        self._learn(station)
+
+    def _learn(self, station: Station) -> None:
+        features = station.features
+        if features is None:
             return
         if self.features is not None:
             features = self.features.merged(features)
         grown = features != self.features
         self.features = features
-        self._remember(features)
+        self._remember(features, station.state)
         if grown:
             for call in tuple(self._on_features):
                 call()
@@ -128,19 +176,29 @@ class Pack:
     @callback
     def check_identity(self) -> None:
         """Notice that another BMS answers at this address."""
-        heard = self.state.identity.serial_number
-        known = self._subentry.data.get(CONF_SERIAL_NUMBER)
+        heard = self.station.state.identity.serial_number
+        known = self.serial_number
         self.mistaken = None not in (heard, known) and heard != known
         if not self.mistaken:
             clear_other_bms(self._hass, self.subentry_id)
+            clear_shared_serial(self._hass, self.subentry_id)
             return
         owner = self._subentry_of(heard)
-        if owner is not None and not self._answers_as_well(owner, heard):
-            self._move_here(owner)
-        else:
+        if owner is None:
             raise_other_bms(
                 self._hass, self._entry, self._subentry, self.address, str(heard)
             )
+        elif self._answers_as_well(owner, heard):
+            raise_shared_serial(
+                self._hass,
+                self._entry,
+                self._subentry,
+                self.address,
+                owner,
+                str(heard),
+            )
+        else:
+            follow(self._hass, self._entry, owner, self.address)
 
     def _subentry_of(self, serial_number: str | None) -> ConfigSubentry | None:
         for subentry in bms_subentries(self._entry):
@@ -166,30 +224,11 @@ class Pack:
             station.due[Block.DEVICE] = self._hass.loop.time()
         return True
 
-    def _move_here(self, owner: ConfigSubentry) -> None:
-        """Let packs follow their DIP switches; the entry reloads by itself.
-
-        The pack that is stored for this address gets the one that becomes free. Until
-        the reload nothing is done twice, and a third pack may be part of it.
-        """
-        left = owner.data[CONF_ADDRESS]
-        if left == self.address:
-            return
-        _LOGGER.info(
-            "%s has moved from address %s to %s", owner.title, left, self.address
-        )
-        update = self._hass.config_entries.async_update_subentry
-        for subentry in bms_subentries(self._entry):
-            if subentry.data[CONF_ADDRESS] == self.address:
-                update(
-                    self._entry, subentry, data={**subentry.data, CONF_ADDRESS: left}
-                )
-        update(self._entry, owner, data={**owner.data, CONF_ADDRESS: self.address})
-
-    def _remember(self, features: Features) -> None:
+    def _remember(self, features: Features, state: BmsState) -> None:
         known = self._subentry.data
-        read = subentry_data(self.address, self.state)
+        read = subentry_data(self.address, state)
         data: dict[str, Any] = {
+            **known,
             # Who only listens never hears who it is: what was read once stays.
             **{key: known.get(key) if v is None else v for key, v in read.items()},
             CONF_FEATURES: features.dump(),

@@ -1,6 +1,7 @@
 """What only the owner of the packs can mend, and the flows that help with it."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.components.repairs import (
     ConfirmRepairFlow,
@@ -9,33 +10,81 @@ from homeassistant.components.repairs import (
 )
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_DEVICE
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.selector import (
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+)
+import probatio
 
 from .const import CONF_FEATURES, CONF_SERIAL_NUMBER, DOMAIN
 from .mode import Mode, bus_data
+from .subentries import bind, learn_serial
 
-_FOREIGN_MASTER = "foreign_master"
-_OTHER_BMS = "other_bms"
+if TYPE_CHECKING:
+    from .pack import Pack
+
+_FOREIGN_MASTER: Final = "foreign_master"
+_OTHER_BMS: Final = "other_bms"
+_SHARED_SERIAL: Final = "shared_serial"
+_SHARED_ADDRESS: Final = "shared_address"
+_CONTROL_FOREIGN_MASTER: Final = "control_foreign_master"
+_CONTROL_STRANGER: Final = "control_stranger"
+_CONTROL_CHOICE: Final = "control_choice"
+_PACK: Final = "pack"
+
+
+@callback
+def _raise(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    kind: str,
+    of: str,
+    placeholders: dict[str, str],
+    *,
+    fixable: bool = True,
+    **data: str | int,
+) -> None:
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        f"{kind}_{of}",
+        is_fixable=fixable,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key=kind,
+        translation_placeholders={"bus": entry.title, **placeholders},
+        data={"kind": kind, "entry_id": entry.entry_id, **data},
+    )
+
+
+@callback
+def _clear(hass: HomeAssistant, kind: str, of: str) -> None:
+    ir.async_delete_issue(hass, DOMAIN, f"{kind}_{of}")
+
+
+@callback
+def clear_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    """Take back whatever was found wrong on a bus."""
+    registry = ir.async_get(hass)
+    for domain, issue_id in tuple(registry.issues):
+        issue = registry.async_get_issue(domain, issue_id)
+        if domain != DOMAIN or issue is None or issue.data is None:
+            continue
+        if issue.data.get("entry_id") == entry.entry_id:
+            registry.async_delete(DOMAIN, issue_id)
 
 
 def raise_foreign_master(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Say that another master has the bus and that nothing is asked any more."""
-    ir.async_create_issue(
-        hass,
-        DOMAIN,
-        f"{_FOREIGN_MASTER}_{entry.entry_id}",
-        is_fixable=True,
-        severity=ir.IssueSeverity.ERROR,
-        translation_key=_FOREIGN_MASTER,
-        translation_placeholders={"bus": entry.title},
-        data={"entry_id": entry.entry_id},
-    )
+    _raise(hass, entry, _FOREIGN_MASTER, entry.entry_id, {})
 
 
 def clear_foreign_master(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Take the issue back: this side asks again."""
-    ir.async_delete_issue(hass, DOMAIN, f"{_FOREIGN_MASTER}_{entry.entry_id}")
+    _clear(hass, _FOREIGN_MASTER, entry.entry_id)
 
 
 def raise_other_bms(
@@ -46,30 +95,146 @@ def raise_other_bms(
     serial_number: str,
 ) -> None:
     """Say that an unknown BMS answers at the address of a known one."""
-    ir.async_create_issue(
+    _raise(
         hass,
-        DOMAIN,
-        f"{_OTHER_BMS}_{subentry.subentry_id}",
-        is_fixable=True,
-        severity=ir.IssueSeverity.ERROR,
-        translation_key=_OTHER_BMS,
-        translation_placeholders={
+        entry,
+        _OTHER_BMS,
+        subentry.subentry_id,
+        {
             "pack": subentry.title,
             "address": str(address),
             "known": str(subentry.data[CONF_SERIAL_NUMBER]),
             "heard": serial_number,
         },
-        data={
-            "entry_id": entry.entry_id,
-            "subentry_id": subentry.subentry_id,
-            "serial_number": serial_number,
-        },
+        subentry_id=subentry.subentry_id,
+        serial_number=serial_number,
     )
 
 
 def clear_other_bms(hass: HomeAssistant, subentry_id: str) -> None:
     """Take the issue back: the known BMS answers again."""
-    ir.async_delete_issue(hass, DOMAIN, f"{_OTHER_BMS}_{subentry_id}")
+    _clear(hass, _OTHER_BMS, subentry_id)
+
+
+def raise_shared_serial(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    subentry: ConfigSubentry,
+    address: int,
+    owner: ConfigSubentry,
+    serial_number: str,
+) -> None:
+    """Say that one serial number is heard at two addresses."""
+    _raise(
+        hass,
+        entry,
+        _SHARED_SERIAL,
+        subentry.subentry_id,
+        {
+            "pack": subentry.title,
+            "address": str(address),
+            "owner": owner.title,
+            "heard": serial_number,
+        },
+        fixable=False,
+    )
+
+
+def clear_shared_serial(hass: HomeAssistant, subentry_id: str) -> None:
+    """Take the issue back: each BMS has its own serial number."""
+    _clear(hass, _SHARED_SERIAL, subentry_id)
+
+
+def raise_shared_address(
+    hass: HomeAssistant, entry: ConfigEntry[Any], pack: Pack
+) -> None:
+    """Say that two packs speak with one address."""
+    _raise(
+        hass,
+        entry,
+        _SHARED_ADDRESS,
+        pack.subentry_id,
+        {"pack": pack.name, "address": str(pack.address)},
+        fixable=False,
+    )
+
+
+def clear_shared_address(hass: HomeAssistant, subentry_id: str) -> None:
+    """Take the issue back: one pack speaks at the address."""
+    _clear(hass, _SHARED_ADDRESS, subentry_id)
+
+
+def raise_control_foreign_master(
+    hass: HomeAssistant, entry: ConfigEntry[Any], line_id: str, line: str
+) -> None:
+    """Say that another master asks on a control line."""
+    _raise(hass, entry, _CONTROL_FOREIGN_MASTER, line_id, {"line": line})
+
+
+def clear_control_foreign_master(hass: HomeAssistant, line_id: str) -> None:
+    """Take the issue back: this side asks again."""
+    _clear(hass, _CONTROL_FOREIGN_MASTER, line_id)
+
+
+def raise_control_stranger(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    pack: Pack,
+    line_id: str,
+    address: int,
+    serial_number: str,
+) -> None:
+    """Say that on a control line another BMS answers than the one expected there."""
+    _raise(
+        hass,
+        entry,
+        _CONTROL_STRANGER,
+        f"{line_id}_{address}",
+        {
+            "pack": pack.name,
+            "address": str(address),
+            "known": str(pack.serial_number),
+            "heard": serial_number,
+        },
+        fixable=False,
+    )
+
+
+def clear_control_stranger(hass: HomeAssistant, line_id: str, address: int) -> None:
+    """Take the issue back: the BMS that is expected there answers."""
+    _clear(hass, _CONTROL_STRANGER, f"{line_id}_{address}")
+
+
+def raise_control_choice(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    line_id: str,
+    address: int,
+    serial_number: str,
+    packs: Iterable[Pack],
+) -> None:
+    """Ask which of several packs a BMS on a control line is."""
+    _raise(
+        hass,
+        entry,
+        _CONTROL_CHOICE,
+        f"{line_id}_{address}",
+        {
+            "address": str(address),
+            "heard": serial_number,
+            "packs": ", ".join(pack.name for pack in packs),
+        },
+        line_id=line_id,
+        address=address,
+        serial_number=serial_number,
+        # What an issue carries is flat.
+        packs=",".join(pack.subentry_id for pack in packs),
+    )
+
+
+def clear_control_choice(hass: HomeAssistant, line_id: str, address: int) -> None:
+    """Take the question back: it is known which pack it is."""
+    _clear(hass, _CONTROL_CHOICE, f"{line_id}_{address}")
 
 
 class _ForeignMasterFlow(RepairsFlow):
@@ -107,6 +272,21 @@ class _ForeignMasterFlow(RepairsFlow):
         return self.async_create_entry(data={})
 
 
+class _AskAgainFlow(ConfirmRepairFlow):
+    """Ask again on a control line, now that the other master is gone."""
+
+    def __init__(self, entry_id: str) -> None:
+        self._entry_id = entry_id
+
+    async def async_step_confirm(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        entries = self.hass.config_entries
+        if user_input is not None and entries.async_get_entry(self._entry_id):
+            entries.async_schedule_reload(self._entry_id)
+        return await super().async_step_confirm(user_input)
+
+
 class _AcceptBmsFlow(ConfirmRepairFlow):
     """Let a replaced BMS continue the history of the one before."""
 
@@ -139,11 +319,57 @@ class _AcceptBmsFlow(ConfirmRepairFlow):
         entries.async_schedule_reload(self._entry_id)
 
 
+class _ChoosePackFlow(RepairsFlow):
+    """Say which pack a BMS on a control line is."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self._data = data
+
+    async def async_step_init(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        return await self.async_step_choose()
+
+    async def async_step_choose(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        entry = self.hass.config_entries.async_get_entry(self._data["entry_id"])
+        # The entry, its line or its packs may have been removed meanwhile.
+        known = {} if entry is None else entry.subentries
+        packs = [known[one] for one in self._data["packs"].split(",") if one in known]
+        if entry is None or self._data["line_id"] not in known or not packs:
+            return self.async_create_entry(data={})
+        if user_input is not None:
+            pack = user_input[_PACK]
+            learn_serial(self.hass, entry, pack, self._data["serial_number"])
+            line = known[self._data["line_id"]]
+            bind(self.hass, entry, line, self._data["address"], pack)
+            return self.async_create_entry(data={})
+        options = [SelectOptionDict(value=s.subentry_id, label=s.title) for s in packs]
+        selector = SelectSelector(
+            SelectSelectorConfig(options=options, mode=SelectSelectorMode.LIST)
+        )
+        issue = ir.async_get(self.hass).async_get_issue(self.handler, self.issue_id)
+        return self.async_show_form(
+            step_id="choose",
+            data_schema=probatio.Schema({probatio.Required(_PACK): selector}),
+            description_placeholders=issue.translation_placeholders if issue else None,
+        )
+
+
 async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None
 ) -> RepairsFlow:
     """Return the flow that mends an issue."""
     assert data is not None
-    if issue_id.startswith(_FOREIGN_MASTER):
-        return _ForeignMasterFlow(data["entry_id"])
-    return _AcceptBmsFlow(data["entry_id"], data["subentry_id"], data["serial_number"])
+    match data["kind"]:
+        case "foreign_master":
+            return _ForeignMasterFlow(data["entry_id"])
+        case "control_foreign_master":
+            return _AskAgainFlow(data["entry_id"])
+        case "control_choice":
+            return _ChoosePackFlow(data)
+        case _:
+            return _AcceptBmsFlow(
+                data["entry_id"], data["subentry_id"], data["serial_number"]
+            )

@@ -77,7 +77,7 @@ class PackClock(PackSensor):
     @override
     def reading(self) -> datetime | None:
         """The time that the BMS had when it was last read."""
-        clock = self.pack.state.get(BMS_CLOCK)
+        clock = self.pack.get(BMS_CLOCK)
         return None if clock is None else as_local(clock, dt_util.utcnow())
 
 
@@ -110,11 +110,10 @@ class PackClockDrift(PackSensor):
         return self._drift
 
     def _measured(self) -> float | None:
-        clock = self.pack.state.get(BMS_CLOCK)
-        if clock is None:
+        state = self.pack.source(BMS_CLOCK)
+        clock = None if state is None else state.get(BMS_CLOCK)
+        if state is None or clock is None:
             return None
-        age = timedelta(
-            seconds=self.hass.loop.time() - self.pack.state.seen[Block.LIVE]
-        )
+        age = timedelta(seconds=self.hass.loop.time() - state.seen[Block.LIVE])
         then = dt_util.utcnow() - age
         return round((as_local(clock, then) - then).total_seconds())

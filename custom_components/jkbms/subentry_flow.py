@@ -1,7 +1,8 @@
 """How one BMS is added to a bus, and how its address is changed."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+import re
+from typing import Any, Final
 
 from homeassistant.config_entries import (
     ConfigEntryState,
@@ -14,6 +15,7 @@ from homeassistant.helpers.selector import (
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
+    TextSelector,
 )
 import probatio
 
@@ -24,6 +26,9 @@ from .mode import Mode, mode_of
 from .protocol.fields import MAX_ADDRESS
 from .protocol.state import BmsState
 from .subentries import bms_subentries, subentry_data, suggested_title
+
+_SERIAL_NUMBER: Final = re.compile(r"[0-9A-Za-z]{8,16}")
+"""11 digits, or 15 characters in newer firmware (rs485.md 2.7)."""
 
 
 class BmsSubentryFlow(ConfigSubentryFlow):
@@ -76,6 +81,50 @@ class BmsSubentryFlow(ConfigSubentryFlow):
             {"name": subentry.title, "known": str(subentry.data[CONF_SERIAL_NUMBER])},
         )
 
+    async def async_step_tell(
+        self, user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Ask its owner who a BMS is that cannot be asked itself."""
+        entry, subentry = self._get_entry(), self._get_reconfigure_subentry()
+        others = [other for other in bms_subentries(entry) if other is not subentry]
+        errors: dict[str, str] = {}
+        owner = UNKNOWN
+        if user_input is not None:
+            address = int(user_input[CONF_ADDRESS])
+            serial = user_input.get(CONF_SERIAL_NUMBER, "").strip()
+            same = [o for o in others if serial and _serial_of(o) == serial]
+            if same:
+                errors[CONF_SERIAL_NUMBER] = "already_added"
+                owner = same[0].title
+            elif serial and not _SERIAL_NUMBER.fullmatch(serial):
+                errors[CONF_SERIAL_NUMBER] = "not_a_serial_number"
+            else:
+                data = {
+                    **subentry.data,
+                    CONF_ADDRESS: address,
+                    CONF_SERIAL_NUMBER: serial or None,
+                }
+                return self.async_update_and_abort(entry, subentry, data=data)
+        used = {other.data[CONF_ADDRESS] for other in others}
+        schema = probatio.Schema(
+            {
+                probatio.Required(CONF_ADDRESS): _address_selector(used),
+                probatio.Optional(CONF_SERIAL_NUMBER): TextSelector(),
+            }
+        )
+        known = {
+            CONF_ADDRESS: str(subentry.data[CONF_ADDRESS]),
+            CONF_SERIAL_NUMBER: _serial_of(subentry) or "",
+        }
+        return self.async_show_form(
+            step_id="tell",
+            data_schema=self.add_suggested_values_to_schema(
+                schema, known if user_input is None else user_input
+            ),
+            errors=errors,
+            description_placeholders={"name": subentry.title, "owner": owner},
+        )
+
     async def _async_ask(
         self,
         step: str,
@@ -84,7 +133,9 @@ class BmsSubentryFlow(ConfigSubentryFlow):
     ) -> SubentryFlowResult:
         entry: JkBmsConfigEntry = self._get_entry()
         if mode_of(entry) is Mode.LISTENER:
-            return self.async_abort(reason="listening")
+            if subentry is None:
+                return self.async_abort(reason="listening")
+            return await self.async_step_tell(user_input)
         if entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
         others = [other for other in bms_subentries(entry) if other is not subentry]
@@ -121,14 +172,11 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         owner: ConfigSubentry | None = None,
     ) -> SubentryFlowResult:
         used = {other.data[CONF_ADDRESS] for other in others}
-        free = [str(n) for n in range(MAX_ADDRESS + 1) if n not in used]
-        if not free:
+        if len(used) > MAX_ADDRESS:
             return self.async_abort(reason="no_free_address")
         if address is None and subentry is not None:
             address = subentry.data[CONF_ADDRESS]
-        selector = SelectSelector(
-            SelectSelectorConfig(options=free, mode=SelectSelectorMode.DROPDOWN)
-        )
+        selector = _address_selector(used)
         return self.async_show_form(
             step_id=step,
             data_schema=self.add_suggested_values_to_schema(
@@ -161,6 +209,18 @@ class BmsSubentryFlow(ConfigSubentryFlow):
             subentry,
             data=subentry_data(self._address, self._state),
         )
+
+
+def _address_selector(used: Collection[int]) -> SelectSelector:
+    free = [str(n) for n in range(MAX_ADDRESS + 1) if n not in used]
+    return SelectSelector(
+        SelectSelectorConfig(options=free, mode=SelectSelectorMode.DROPDOWN)
+    )
+
+
+def _serial_of(subentry: ConfigSubentry) -> str | None:
+    serial: str | None = subentry.data.get(CONF_SERIAL_NUMBER)
+    return serial
 
 
 def _owner(others: Iterable[ConfigSubentry], state: BmsState) -> ConfigSubentry | None:

@@ -10,6 +10,7 @@ from .protocol.order import broken_order
 from .protocol.write_job import Outcome, WriteResult
 
 if TYPE_CHECKING:
+    from .control import Writer
     from .coordinator import BusCoordinator
     from .pack import Pack
 
@@ -17,11 +18,15 @@ _UNITS_OF_STEP: Final = 6
 
 
 def check_writable(
-    coordinator: BusCoordinator, pack: Pack, field: Field[Any], value: float | bool
+    coordinator: BusCoordinator,
+    pack: Pack,
+    writer: Writer | None,
+    field: Field[Any],
+    value: float | bool,
 ) -> None:
     """Refuse what shall not even be tried; raises ServiceValidationError."""
     placeholders = {"pack": pack.name, "setting": field.name, "value": show(value)}
-    if coordinator.listens:
+    if not coordinator.sets(pack):
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="listening",
@@ -33,7 +38,7 @@ def check_writable(
             translation_key="writing_not_allowed",
             translation_placeholders=placeholders,
         )
-    if coordinator.master.yielded:
+    if writer is not None and writer.master.yielded:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="foreign_master",
@@ -50,7 +55,8 @@ def check_writable(
                 "maximum": show(limits.maximum),
             },
         )
-    order = broken_order(field, value, pack.state.values)
+    settings = pack.settings()
+    order = broken_order(field, value, settings)
     if order is not None:
         too_high = order.lower is field
         other = order.upper if too_high else order.lower
@@ -60,7 +66,7 @@ def check_writable(
             translation_placeholders={
                 **placeholders,
                 "other": other.name,
-                "limit": show(pack.state.get(other)),
+                "limit": show(settings.get(other.key)),
             },
         )
 

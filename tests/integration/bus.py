@@ -53,7 +53,7 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await hass.config_entries.async_setup(entry.entry_id)
     await until(
         lambda: all(
-            len(pack.state.seen) == len(Block)
+            len(pack.station.state.seen) == len(Block)
             for pack in entry.runtime_data.packs.values()
         )
     )

@@ -1,11 +1,12 @@
 """What the tests of a bus's life share: waiting on its clock, its log, its port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 import logging
 from typing import Any, Final
 
+from homeassistant.components import persistent_notification
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -22,6 +23,9 @@ from custom_components.jkbms.transport.link import Link
 from .bus import state_of, subentry_id, title
 
 _LOOK: Final = 0.25
+
+type Fix = Callable[[ir.IssueEntry, bool | str], Awaitable[dict[str, Any]]]
+"""Walks through the flow behind an issue; false stops at its form."""
 
 
 async def wait_until(condition: Callable[[], Any], patience: float = 60.0) -> float:
@@ -77,7 +81,7 @@ async def all_read(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
     def complete() -> bool:
         return entry.state is ConfigEntryState.LOADED and all(
-            len(one.state.seen) == len(Block)
+            len(one.station.state.seen) == len(Block)
             for one in entry.runtime_data.packs.values()
         )
 
@@ -136,6 +140,15 @@ def said(caplog: pytest.LogCaptureFixture, *words: str) -> list[str]:
 def issue(hass: HomeAssistant, kind: str, of: str) -> ir.IssueEntry | None:
     """A repair issue of a bus or of a pack."""
     return ir.async_get(hass).async_get_issue(DOMAIN, f"{kind}_{of}")
+
+
+def notices(hass: HomeAssistant) -> list[persistent_notification.Notification]:
+    """The notifications that are shown from now on."""
+    told: list[persistent_notification.Notification] = []
+    persistent_notification.async_register_callback(
+        hass, lambda _, notes: told.extend(notes.values())
+    )
+    return told
 
 
 async def is_free(url: str) -> bool:

@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from unittest.mock import patch
 
+from homeassistant.components.repairs.const import DOMAIN as REPAIRS_DOMAIN
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -15,6 +19,8 @@ from custom_components.jkbms.protocol.pacing import Timing
 from simulator import Bank, SlaveLine, Speed, TcpServer, serve_tcp
 
 from .bus import set_up, subentry_id, title
+from .common import Fix
+from .dialog import TEXTS
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +127,7 @@ def quick_looks() -> Iterator[None]:
     serial = Timing(answer=0.05, gap=0.05)
     package = "custom_components.jkbms"
     with (
-        patch(f"{package}.config_flow.LISTEN_FOR", 0.25),
+        patch(f"{package}.line_flow.LISTEN_FOR", 0.25),
         patch(f"{package}.transport.link.NETWORK", network),
         patch(f"{package}.transport.link.SERIAL", serial),
         patch(f"{package}.protocol.scan.NETWORK", network),
@@ -130,3 +136,30 @@ def quick_looks() -> Iterator[None]:
         patch(f"{package}.protocol.scan._QUIET", 0.02),
     ):
         yield
+
+
+@pytest.fixture
+async def fix(hass: HomeAssistant) -> Fix:
+    """Walk through the flow behind an issue, as its owner does, or stop at its form."""
+    assert await async_setup_component(hass, REPAIRS_DOMAIN, {})
+
+    async def walk(found: ir.IssueEntry, choice: bool | str) -> dict[str, Any]:
+        flows = hass.data[REPAIRS_DOMAIN]["flow_manager"]
+        result = await flows.async_init(found.domain, data={"issue_id": found.issue_id})
+        texts = TEXTS["issues"][found.translation_key]["fix_flow"]["step"]
+        text = texts[result["step_id"]]
+        text["description"].format(**result["description_placeholders"])
+        answer: dict[str, Any] = {}
+        if result["type"] is FlowResultType.MENU:
+            assert set(result["menu_options"]) == set(text["menu_options"])
+            answer = {"next_step_id": choice}
+        elif result["step_id"] == "choose":
+            answer = {"pack": choice}
+        else:
+            assert result["step_id"] == "confirm"
+        if choice:
+            result = await flows.async_configure(result["flow_id"], answer)
+            assert result["type"] is FlowResultType.CREATE_ENTRY
+        return dict(result)
+
+    return walk

@@ -10,7 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager, FlowResultType
 import pytest
 
-from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS
+from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS, SUBENTRY_CONTROL_LINE
 
 TEXTS: Final = json.loads(
     (
@@ -77,6 +77,25 @@ class Dialog:
         self = cls(hass, hass.config_entries.subentries, texts)
         context = {"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
         return await self._begin((entry.entry_id, SUBENTRY_BMS), context)
+
+    @classmethod
+    async def add_control_line(cls, hass: HomeAssistant, entry: ConfigEntry) -> Self:
+        """Add a control line to an entry."""
+        texts = TEXTS["config_subentries"][SUBENTRY_CONTROL_LINE]
+        self = cls(hass, hass.config_entries.subentries, texts)
+        handler = (entry.entry_id, SUBENTRY_CONTROL_LINE)
+        return await self._begin(handler, {"source": SOURCE_USER})
+
+    @classmethod
+    async def reconfigure_control_line(
+        cls, hass: HomeAssistant, entry: ConfigEntry, subentry_id: str
+    ) -> Self:
+        """Reconfigure a control line of an entry."""
+        texts = TEXTS["config_subentries"][SUBENTRY_CONTROL_LINE]
+        self = cls(hass, hass.config_entries.subentries, texts)
+        context = {"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
+        handler = (entry.entry_id, SUBENTRY_CONTROL_LINE)
+        return await self._begin(handler, context)
 
     @property
     def step(self) -> str:

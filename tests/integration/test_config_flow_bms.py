@@ -206,12 +206,14 @@ async def test_the_options_are_stored_and_take_effect_at_once(
     dialog = await Dialog.options(hass, loaded)
     assert dialog.step == "init"
     schema = dialog.shown["data_schema"]
-    assert schema({}) == {"poll_interval": 5, "allow_writing": False}
+    defaults = {"poll_interval": 5, "allow_writing": False, "return_to_master": False}
+    assert schema({}) == defaults
     before = loaded.runtime_data
-    await dialog.submit(poll_interval=10.0, allow_writing=True)
+    await dialog.submit(poll_interval=10.0, allow_writing=True, return_to_master=True)
     assert dialog.step == "created"
     await hass.async_block_till_done()
-    assert loaded.options == {"poll_interval": 10, "allow_writing": True}
+    wanted = {"poll_interval": 10, "allow_writing": True, "return_to_master": True}
+    assert loaded.options == wanted
     assert isinstance(loaded.options["poll_interval"], int)
     assert loaded.runtime_data is not before
     assert loaded.runtime_data.may_write
@@ -222,7 +224,7 @@ async def test_the_options_are_stored_and_take_effect_at_once(
         str(key): key.description["suggested_value"]
         for key in dialog.shown["data_schema"].schema
     }
-    assert shown == {"poll_interval": 10, "allow_writing": True}
+    assert shown == wanted
     dialog.close()
 
 

@@ -89,7 +89,7 @@ async def test_the_same_port_is_checked_without_asking_and_packs_are_followed(
     swapped[2].set("serial_number", bank[1].serial.encode())
     gateway.line = SlaveLine(swapped, speed=Speed.FAST)
     dialog = await Dialog.reconfigure(hass, loaded)
-    await dialog.submit(device=gateway.url)
+    await (await dialog.submit(device=gateway.url)).choose("listen")
     assert dialog.actions == ["check"]
     assert dialog.step == "abort:reconfigure_successful"
     await hass.async_block_till_done()
@@ -138,7 +138,7 @@ async def test_a_port_that_cannot_be_opened_changes_nothing_and_the_flow_goes_on
     await hass.async_block_till_done()
     assert loaded.state is ConfigEntryState.LOADED
     assert loaded.data == {"device": gateway.url}
-    await dialog.submit(device=gateway.url)
+    await (await dialog.submit(device=gateway.url)).choose("listen")
     assert dialog.step == "abort:reconfigure_successful"
     await hass.async_block_till_done()
 
@@ -160,7 +160,7 @@ async def test_a_foreign_master_on_the_new_port_can_be_overruled_after_a_warning
         assert dialog.step == "foreign_master"
         await dialog.choose("port")
         assert dialog.step == "reconfigure"
-        await dialog.submit(device=gateway.url)
+        await (await dialog.submit(device=gateway.url)).choose("listen")
         assert dialog.step == "abort:reconfigure_successful"
         await hass.async_block_till_done()
 
@@ -170,11 +170,31 @@ async def test_a_foreign_master_on_the_old_port_is_named_before_anything_is_sent
 ) -> None:
     gateway.line = replay = ReplayLine(load_capture("phinix-readme-cycle"))
     dialog = await Dialog.reconfigure(hass, loaded)
-    await dialog.submit(device=gateway.url)
+    await (await dialog.submit(device=gateway.url)).choose("listen")
     assert dialog.step == "foreign_master"
     assert replay is gateway.line
     dialog.close()
     await hass.async_block_till_done()
+
+
+async def test_a_bus_that_is_asked_can_be_told_only_to_listen_on_its_own_line(
+    hass: HomeAssistant, bank: Bank, loaded: MockConfigEntry, gateway: TcpServer
+) -> None:
+    """Nobody else asks there yet: looking first would find silence, and ask."""
+    asked = bank[1].asked.copy()
+    dialog = await Dialog.reconfigure(hass, loaded)
+    await dialog.submit(device=gateway.url)
+    assert dialog.step == "known_line"
+    assert dialog.shown["menu_options"] == ("listen", "follow", "port")
+    await dialog.choose("follow")
+    assert dialog.step == "follow"
+    await dialog.submit()
+    assert dialog.step == "abort:reconfigure_successful"
+    await hass.async_block_till_done()
+    assert loaded.data == {"device": gateway.url, "mode": "listener"}
+    assert loaded.state is ConfigEntryState.LOADED
+    assert bank[1].asked == asked
+    await hass.config_entries.async_unload(loaded.entry_id)
 
 
 async def test_a_silent_port_may_be_taken_anyway(
@@ -223,7 +243,9 @@ async def test_a_dialog_that_is_closed_while_the_port_is_checked_leaves_the_bus_
 ) -> None:
     dialog = await Dialog.reconfigure(hass, loaded)
     flows = hass.config_entries.flow
-    shown = await flows.async_configure(dialog.flow_id, {"device": gateway.url})
+    await flows.async_configure(dialog.flow_id, {"device": gateway.url})
+    choice = {"next_step_id": "listen"}
+    shown = await flows.async_configure(dialog.flow_id, choice)
     assert shown["step_id"] == "listen"
     await asyncio.sleep(0.15)
     assert loaded.state is ConfigEntryState.NOT_LOADED
@@ -240,6 +262,7 @@ async def test_a_dialog_that_is_closed_at_once_leaves_the_bus_running(
     dialog = await Dialog.reconfigure(hass, loaded)
     flows = hass.config_entries.flow
     await flows.async_configure(dialog.flow_id, {"device": gateway.url})
+    await flows.async_configure(dialog.flow_id, {"next_step_id": "listen"})
     await until(lambda: loaded.state is not ConfigEntryState.LOADED)
     dialog.close()
     await until(lambda: loaded.state is ConfigEntryState.LOADED)
@@ -254,6 +277,7 @@ async def test_an_entry_that_is_removed_meanwhile_stays_removed(
     dialog = await Dialog.reconfigure(hass, entry)
     flows = hass.config_entries.flow
     await flows.async_configure(dialog.flow_id, {"device": gateway.url})
+    await flows.async_configure(dialog.flow_id, {"next_step_id": "listen"})
     await asyncio.sleep(0.1)
     await hass.config_entries.async_remove(entry.entry_id)
     dialog.close()
@@ -290,7 +314,7 @@ async def test_a_disabled_entry_gets_its_port_and_stays_disabled(
         entry.entry_id, ConfigEntryDisabler.USER
     )
     dialog = await Dialog.reconfigure(hass, entry)
-    await dialog.submit(device=gateway.url)
+    await (await dialog.submit(device=gateway.url)).choose("listen")
     assert dialog.step == "abort:reconfigure_successful"
     await hass.async_block_till_done()
     assert entry.state is ConfigEntryState.NOT_LOADED
@@ -302,7 +326,7 @@ async def test_an_entry_that_could_not_be_unloaded_is_left_alone(
 ) -> None:
     entry.mock_state(hass, ConfigEntryState.FAILED_UNLOAD)
     dialog = await Dialog.reconfigure(hass, entry)
-    await dialog.submit(device=gateway.url)
+    await (await dialog.submit(device=gateway.url)).choose("listen")
     assert dialog.step == "abort:reconfigure_successful"
     await hass.async_block_till_done()
     assert entry.state is ConfigEntryState.FAILED_UNLOAD

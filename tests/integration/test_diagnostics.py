@@ -54,7 +54,12 @@ async def test_a_report_tells_all_about_the_bus_and_nothing_about_its_owner(
     assert report["link"]["state"] == "connected"
     assert report["link"]["fault"] is None
     assert report["traffic"]["answers"] >= 12
-    assert report["plan"] == {"live": 5.0, "settings": 60.0, "device": 3600.0}
+    assert report["plan"] == {
+        "live": 5.0,
+        "settings": 60.0,
+        "device": 3600.0,
+        "return_after": None,
+    }
     assert [subentry["data"]["address"] for subentry in report["subentries"]] == [
         1,
         2,

@@ -3,12 +3,11 @@
 import asyncio
 from typing import Any, Final
 
-from homeassistant.components import persistent_notification
 from homeassistant.components.diagnostics import REDACTED
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -27,7 +26,7 @@ from simulator import (
 )
 
 from .bus import entity_id, state_of, subentry_id, title
-from .common import bus_entry, issue, pack_of, said, voltage, wait_until
+from .common import bus_entry, issue, notices, pack_of, said, voltage, wait_until
 from .dialog import Dialog
 
 pytestmark = [
@@ -86,7 +85,8 @@ def listening(url: str, *addresses: int) -> MockConfigEntry:
 
 def addresses_of(entry: MockConfigEntry) -> dict[int, str]:
     """The packs of an entry: titles by address."""
-    return {s.data["address"]: s.title for s in entry.subentries.values()}
+    packs = [s for s in entry.subentries.values() if s.subentry_type == SUBENTRY_BMS]
+    return {s.data["address"]: s.title for s in packs}
 
 
 def is_heard(entry: MockConfigEntry, *addresses: int) -> bool:
@@ -228,13 +228,10 @@ async def test_a_pack_whose_dip_switch_was_changed_keeps_its_entities(
     hass: HomeAssistant,
 ) -> None:
     bank = Bank.default(range(3), still=True)
-    told: list[persistent_notification.Notification] = []
+    told = notices(hass)
     async with serve_tcp(Recorded(bank)) as server:
         entry = await load(hass, listening(server.url, 0, 1, 2), 0, 1, 2)
         ids = registry(hass)
-        persistent_notification.async_register_callback(
-            hass, lambda _, notes: told.extend(notes.values())
-        )
         bank[2].readdress(5)
         await wait_until(lambda: is_heard(entry, 0, 1, 5))
         await hass.async_block_till_done()
@@ -266,7 +263,7 @@ async def test_switching_between_asking_and_listening_keeps_every_entity_id(
         bank[3].readdress(0)
         await wait_until(lambda: issue(hass, "foreign_master", entry.entry_id))
         dialog = await Dialog.reconfigure(hass, entry)
-        await dialog.submit(device=server.url)
+        await (await dialog.submit(device=server.url)).choose("listen")
         assert dialog.step == "foreign_master"
         assert dialog.placeholders["heard"] == "0, 1, 2"
         line.sent = b""
@@ -284,7 +281,7 @@ async def test_switching_between_asking_and_listening_keeps_every_entity_id(
         assert {i: dict(entry.subentries[i].data) for i in known} == known
         pack = pack_of(entry, 1)
         assert (
-            pack.state.get(SOFTWARE_VERSION)
+            pack.station.state.get(SOFTWARE_VERSION)
             == known[pack.subentry_id]["software_version"]
         )
         assert pack.device_info["serial_number"] == bank[1].serial
@@ -320,12 +317,9 @@ async def test_what_needs_a_master_is_refused_in_words(hass: HomeAssistant) -> N
     line = Recorded(Bank.default(range(2), still=True))
     async with serve_tcp(line) as server:
         entry = await load(hass, listening(server.url, 0, 1), 0, 1)
-        assert (await Dialog.options(hass, entry)).step == "abort:listening"
+        assert (await Dialog.options(hass, entry)).step == "listening"
         assert (await Dialog.add_bms(hass, entry)).step == "abort:listening"
-        one = await Dialog.reconfigure_bms(hass, entry, subentry_id(1))
-        assert one.step == "abort:listening"
         coordinator = entry.runtime_data
-        assert not coordinator.may_write
         with pytest.raises(ServiceValidationError) as caught:
             await coordinator.async_write(
                 subentry_id(1), BY_KEY["charging_switch"], True
@@ -455,3 +449,70 @@ async def test_a_master_may_be_overruled_after_a_warning(hass: HomeAssistant) ->
         assert dialog.step == "confirm"
         assert dialog.placeholders["count"] == "3"
         dialog.close()
+
+
+async def test_slaves_are_asked_who_they_are_if_their_owner_wants_that(
+    hass: HomeAssistant,
+) -> None:
+    bank = Bank.default(range(3), still=True)
+    line = MasterLine(bank, speed=Speed.WIRE, slot=SLOT_SLOW)
+    async with serve_tcp(line) as server:
+        entry = await load(hass, listening(server.url, 0, 1, 2), 0, 1, 2)
+        assert entity_id(hass, "sensor", 1, "power_on_count") is None
+        ids = registry(hass)
+        dialog = await Dialog.options(hass, entry)
+        await dialog.submit(ask_device_info=True)
+        assert dialog.step == "created"
+        serials = {"pack1": bank[1].serial, "pack2": bank[2].serial}
+
+        def learnt() -> bool:
+            return all(
+                entry.subentries[one].data.get("serial_number") == serial
+                for one, serial in serials.items()
+            )
+
+        await wait_until(learnt, 120)
+        await hass.async_block_till_done()
+        assert entity_id(hass, "sensor", 1, "power_on_count")
+        # The master is never asked, and nothing else is.
+        assert entry.subentries["pack0"].data.get("serial_number") is None
+        assert entity_id(hass, "sensor", 0, "power_on_count") is None
+        assert Block.DEVICE.trigger not in bank[0].asked
+        assert {k: v for k, v in registry(hass).items() if k in ids} == ids
+        device = dr.async_get(hass).async_get_device_by_identifier(
+            (DOMAIN, "pack1"), entry.entry_id
+        )
+        assert device is not None
+        assert device.serial_number == bank[1].serial
+        report: Any = await async_get_config_entry_diagnostics(hass, entry)
+        assert report["inquiries"]["answered"] >= 2
+        await unload(hass, entry)
+
+
+async def test_packs_that_exchange_addresses_keep_their_entities(
+    hass: HomeAssistant,
+) -> None:
+    bank = Bank.default(range(4), still=True)
+    told = notices(hass)
+    async with serve_tcp(Recorded(bank)) as server:
+        entry = await load(hass, listening(server.url, 0, 1, 2, 3), 0, 1, 2, 3)
+        ids = registry(hass)
+        volts = {address: voltage(hass, address) for address in (1, 2, 3)}
+        assert len(set(volts.values())) == 3
+        one, two, three = bank[1], bank[2], bank[3]
+        for pack, address in ((one, 2), (two, 3), (three, 1)):
+            pack.address = address
+            pack.set("device_address", address)
+        await wait_until(
+            lambda: (
+                {s.subentry_id: s.data["address"] for s in entry.subentries.values()}
+                == {"pack0": 0, "pack1": 2, "pack2": 3, "pack3": 1}
+            ),
+            120,
+        )
+        await wait_until(lambda: is_heard(entry, 0, 1, 2, 3))
+        await hass.async_block_till_done()
+        assert {address: voltage(hass, address) for address in volts} == volts
+        assert registry(hass) == ids
+        assert told
+        await unload(hass, entry)

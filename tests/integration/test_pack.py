@@ -20,6 +20,7 @@ from .common import (
     holding,
     issue,
     loaded_anew,
+    notices,
     pack_of,
     said,
     voltage,
@@ -48,7 +49,7 @@ def stored(entry: MockConfigEntry) -> dict[str, int]:
 
 def serial_shown(entry: MockConfigEntry, address: int) -> str | None:
     """The serial number that the pack made for an address has read."""
-    return pack_of(entry, address).state.identity.serial_number
+    return pack_of(entry, address).station.state.identity.serial_number
 
 
 async def restart(bank: Bank, *addresses: int) -> None:
@@ -64,6 +65,7 @@ async def test_packs_that_changed_addresses_keep_their_entities_and_history(
     entry: MockConfigEntry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    told = notices(hass)
     async with holding(hass, entry) as before:
         ids = {e.unique_id: e.entity_id for e in er.async_get(hass).entities.values()}
         serials = {address: bank[address].serial for address in (1, 2)}
@@ -82,10 +84,11 @@ async def test_packs_that_changed_addresses_keep_their_entities_and_history(
             e.unique_id: e.entity_id for e in er.async_get(hass).entities.values()
         } == ids
         assert sorted(said(caplog, "has moved")) == [
-            "Pack 2 has moved from address 2 to 1"
-        ] or sorted(said(caplog, "has moved")) == [
-            "Pack 1 has moved from address 1 to 2"
+            "Gateway: Pack 1 has moved from address 1 to 2",
+            "Gateway: Pack 2 has moved from address 2 to 1",
         ]
+        title = "JK BMS: a pack has another address"
+        assert [note["title"] for note in told] == [title, title]
         coordinator = entry.runtime_data
         await asyncio.sleep(30)
         assert entry.runtime_data is coordinator
@@ -161,7 +164,7 @@ async def test_two_packs_with_one_serial_number_do_not_chase_each_other(
         # A replaced board that calls itself like its neighbour.
         bank[1].set("serial_number", bank[2].serial.encode().ljust(16, b"\0"))
         bank[1].present = True
-        await wait_until(lambda: issue(hass, "other_bms", subentry_id(1)))
+        await wait_until(lambda: issue(hass, "shared_serial", subentry_id(1)))
         await asyncio.sleep(60)
         assert entry.runtime_data is coordinator
         assert stored(entry) == {"pack1": 1, "pack2": 2}

@@ -1,57 +1,46 @@
 """What only the owner can mend, and the flows that help with it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN, ConfirmRepairFlow
+from homeassistant.components.repairs import ConfirmRepairFlow
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
-from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.repairs import async_create_fix_flow
-from simulator import Bank, MasterLine, SlaveLine, Speed, TcpServer, serve_tcp
+from simulator import (
+    Bank,
+    MasterLine,
+    Pack,
+    SlaveLine,
+    Speed,
+    TcpServer,
+    serve_tcp,
+    trios,
+)
 
 from ..simulator import trigger
 from .bus import subentry_id
-from .common import bus_entry, holding, issue, loaded_anew, said, voltage, wait_until
+from .common import (
+    Fix,
+    bus_entry,
+    holding,
+    issue,
+    loaded_anew,
+    said,
+    voltage,
+    wait_until,
+)
 from .dialog import TEXTS
 
 pytestmark = [
     pytest.mark.simulated_time,
     pytest.mark.usefixtures("socket_enabled"),
 ]
-
-type Fix = Callable[[ir.IssueEntry, bool | str], Awaitable[dict[str, Any]]]
-
-
-@pytest.fixture
-async def fix(hass: HomeAssistant) -> Fix:
-    """Walk through the flow behind an issue, as its owner does, or stop at its form."""
-    assert await async_setup_component(hass, REPAIRS_DOMAIN, {})
-
-    async def walk(found: ir.IssueEntry, choice: bool | str) -> dict[str, Any]:
-        flows = hass.data[REPAIRS_DOMAIN]["flow_manager"]
-        result = await flows.async_init(found.domain, data={"issue_id": found.issue_id})
-        texts = TEXTS["issues"][found.translation_key]["fix_flow"]["step"]
-        text = texts[result["step_id"]]
-        text["description"].format(**result["description_placeholders"])
-        if result["type"] is FlowResultType.MENU:
-            assert set(result["menu_options"]) == set(text["menu_options"])
-            answer = {"next_step_id": choice}
-        else:
-            assert result["step_id"] == "confirm"
-            answer = {}
-        if choice:
-            result = await flows.async_configure(result["flow_id"], answer)
-            assert result["type"] is FlowResultType.CREATE_ENTRY
-        return dict(result)
-
-    return walk
 
 
 class Overheard(SlaveLine):
@@ -206,6 +195,7 @@ async def test_a_replaced_bms_continues_the_history_of_the_one_before(
         ids = {e.unique_id: e.entity_id for e in er.async_get(hass).entities.values()}
         found = await other_bms(hass, bank)
         assert found.translation_placeholders == {
+            "bus": "Gateway",
             "pack": "Pack 1",
             "address": "1",
             "known": known,
@@ -266,3 +256,44 @@ async def test_a_form_about_a_pack_that_was_removed_does_no_harm(
         assert entry.state is (
             ConfigEntryState.LOADED if gone == "pack" else ConfigEntryState.NOT_LOADED
         )
+
+
+async def test_a_bus_is_taken_again_when_its_owner_wants_that(
+    hass: HomeAssistant, bank: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = MasterLine(bank, speed=Speed.FAST)
+    async with serve_tcp(line) as server:
+        entry = bus_entry(server.url, 1, 2, return_to_master=True)
+        async with holding(hass, entry) as coordinator:
+            bank[4].readdress(0)
+            await wait_until(lambda: issue(hass, "foreign_master", entry.entry_id))
+            await asyncio.sleep(300)
+            assert coordinator.master.yielded
+            bank[0].readdress(4)
+            await wait_until(lambda: not coordinator.master.yielded, 90)
+            assert not issue(hass, "foreign_master", entry.entry_id)
+            assert len(said(caplog, "asking again")) == 1
+            before = bank[1].asked[Block.LIVE.trigger]
+            await wait_until(lambda: bank[1].asked[Block.LIVE.trigger] > before)
+            assert voltage(hass, 1)
+            # It gives way as before.
+            bank[4].readdress(0)
+            await wait_until(lambda: issue(hass, "foreign_master", entry.entry_id))
+
+
+async def test_two_packs_with_one_address_are_told_of(
+    hass: HomeAssistant, bank: Bank, entry: MockConfigEntry
+) -> None:
+    """Both answer at once, and neither is understood."""
+    async with holding(hass, entry):
+        bank.packs.append(Pack(trios()[2], 1, still=True))
+        await wait_until(lambda: issue(hass, "shared_address", subentry_id(1)), 120)
+        found = issue(hass, "shared_address", subentry_id(1))
+        assert found is not None
+        text = TEXTS["issues"]["shared_address"]
+        told = text["description"].format(**found.translation_placeholders or {})
+        assert "address 1, which belongs to Pack 1" in told
+        assert voltage(hass, 2)
+        bank.packs.pop()
+        await wait_until(lambda: not issue(hass, "shared_address", subentry_id(1)), 120)
+        await wait_until(lambda: voltage(hass, 1))

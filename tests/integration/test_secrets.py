@@ -102,13 +102,15 @@ async def test_pin_and_password_are_in_no_log_state_dialog_or_report(
         seen.append(repr(dialog.shown))
         (entry,) = hass.config_entries.async_entries(DOMAIN)
         packs = entry.runtime_data.packs.values()
-        await until(lambda: all(len(pack.state.seen) == len(Block) for pack in packs))
+        await until(
+            lambda: all(len(pack.station.state.seen) == len(Block) for pack in packs)
+        )
         await hass.async_block_till_done()
 
         # They were sent, so that there is something to keep.
         for pack in packs:
-            assert PIN.encode() in pack.state.frames[Block.DEVICE]
-            assert PASSWORD.encode() in pack.state.frames[Block.DEVICE]
+            assert PIN.encode() in pack.station.state.frames[Block.DEVICE]
+            assert PASSWORD.encode() in pack.station.state.frames[Block.DEVICE]
 
         # Device info is also what a change of a setting in its block reads and shows.
         (owner,) = (pack for pack in packs if pack.address == 1)

@@ -290,7 +290,7 @@ class TestOnePack:
             """Say what makes the last reading one of noon, however long ago it was."""
             [pack] = entry.runtime_data.packs.values()
             return noon + timedelta(
-                seconds=hass.loop.time() - pack.state.seen[Block.LIVE]
+                seconds=hass.loop.time() - pack.station.state.seen[Block.LIVE]
             )
 
         def set_clock(ahead: int) -> None:

@@ -70,7 +70,7 @@ async def test_a_change_that_is_allowed_and_proven_raises_nothing(
 ) -> None:
     await bus[1].async_write(subentry_id(1), OVP, 3.61)
     assert bank[1].number_of("cell_ovp") == 3610
-    assert pack_of(bus[0], 1).state.get(OVP) == 3.61
+    assert pack_of(bus[0], 1).get(OVP) == 3.61
 
 
 async def test_nothing_is_sent_unless_the_owner_allows_it(

@@ -1,75 +1,38 @@
 """A bus that another master asks: who speaks, what is believed, who has moved."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from random import Random
 import tracemalloc
 
+from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.jkbms.protocol.attribution import Attributed, Attributor
+from custom_components.jkbms.protocol.continuity import continues, resumes
 from custom_components.jkbms.protocol.datum import BLOCK_OF_TYPE, Block, Role
 from custom_components.jkbms.protocol.fields import FIELDS_OF, STATE_OF_CHARGE
 from custom_components.jkbms.protocol.frames import Ack, Frame, trigger
 from custom_components.jkbms.protocol.layout import FRAME_HEAD, decode_block
-from custom_components.jkbms.protocol.listener import Listener, continues, resumes
+from custom_components.jkbms.protocol.listener import Listener
 from custom_components.jkbms.protocol.pacing import SERIAL
 from custom_components.jkbms.protocol.state import BmsState
 from custom_components.jkbms.protocol.station import (
     Appeared,
     Availability,
+    Clash,
     Event,
     Moved,
     Updated,
 )
 from custom_components.jkbms.protocol.stream import Framer
-from simulator import SLOT_SLOW, Bank, MasterLine, Speed, parse_fault
+from simulator import SLOT_SLOW, Bank, MasterLine, Speed
 from tests.captures import bus_streams
 
 from .helpers import answer_of, frame_of, pack
+from .listening import bus_of
 
 _HIDDEN = (Role.RAW, Role.SECRET)
 _STREAMS = {stream.id: stream for stream in bus_streams()}
-
-
-@dataclass
-class Heard:
-    """A simulated bus with its own master, and a listener on it."""
-
-    line: MasterLine
-    listener: Listener = field(default_factory=lambda: Listener((), SERIAL))
-    now: float = 0.0
-    events: list[tuple[float, Event]] = field(default_factory=list)
-    sent: bytes = b""
-
-    def run(self, seconds: float, damage: float = 0.0, seed: int = 1) -> None:
-        random = Random(seed)
-        end = self.now + seconds
-        wake = self.now
-        while self.now < end:
-            due = self.line.due()
-            self.now = max(self.now, min(wake, end if due is None else due))
-            data = bytearray(b"".join(self.line.collect(self.now)))
-            for at in range(len(data)):
-                if damage and random.random() < damage:
-                    data[at] = random.randrange(256)
-            step = self.listener.advance(self.now, bytes(data))
-            self.sent += step.send
-            wake = step.wake
-            self.events += [(self.now, event) for event in step.events]
-
-    def here(self) -> set[int]:
-        """Return the addresses of the packs that are available."""
-        return {a for a, s in self.listener.stations.items() if s.available}
-
-    def of_type[T](self, kind: type[T]) -> list[T]:
-        return [event for _, event in self.events if isinstance(event, kind)]
-
-
-def bus_of(*addresses: int, fault: str | None = None, slot: float = 0.22) -> Heard:
-    bank = Bank.default(addresses=addresses, seed=1)
-    faults = [parse_fault(fault)] if fault else []
-    return Heard(MasterLine(bank, speed=Speed.FAST, slot=slot, faults=faults))
 
 
 def shown(frame: bytes) -> int:
@@ -104,7 +67,7 @@ def test_packs_appear_as_they_are_heard() -> None:
         soc = bus.line.bank[address].get("soc")
         assert station.state.get(STATE_OF_CHARGE) == soc
     assert bus.listener.master_heard is not None
-    assert bus.sent == b""
+    assert bus.sent == []
 
 
 def test_a_pack_that_is_known_is_no_news() -> None:
@@ -251,6 +214,40 @@ def test_two_packs_that_could_both_be_it_are_not_guessed() -> None:
     assert events[0] == Appeared(3)
 
 
+@given(
+    pieces=st.lists(
+        st.tuples(
+            st.sampled_from(
+                [
+                    trigger(1, Block.LIVE).encode(),
+                    trigger(9, Block.DEVICE).encode(),
+                    answer_of(pack(), Block.LIVE),
+                    answer_of(pack(), Block.SETTINGS),
+                    answer_of(pack(address=0), Block.LIVE),
+                    frame_of(pack(), Block.DEVICE).data,
+                    b"",
+                    b"\x01\x10\x16",
+                ]
+            )
+            | st.binary(max_size=40),
+            st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.3, 0.4, 5.0, 100.0]),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_is_heard_not_one_byte_is_sent(
+    pieces: list[tuple[bytes, float]],
+) -> None:
+    listener = Listener((1,), SERIAL)
+    now = 0.0
+    for data, pause in pieces:
+        assert listener.advance(now, data).send == b""
+        now += pause
+        step = listener.advance(now)
+        assert step.send == b""
+        assert step.wake >= now
+
+
 def test_a_lost_link_leaves_nothing_half_heard() -> None:
     listener = Listener((1,), SERIAL)
     answer = answer_of(pack(), Block.LIVE)
@@ -327,3 +324,17 @@ def test_memory_stays_flat() -> None:
     tracemalloc.stop()
     diff = grown.compare_to(before.filter_traces([here]), "filename")
     assert sum(line.size_diff for line in diff) < 100_000
+
+
+def test_two_packs_at_one_address_are_told_and_so_is_the_end_of_it() -> None:
+    listener = Listener((1,), SERIAL)
+    told: list[tuple[float, Clash]] = []
+    for turn in range(120):
+        now = 5.0 * turn
+        both = turn % 2 and turn < 60
+        speaker = pack(2 if both else 0, run_time=int(50_000 * both + now) + 1000)
+        events = listener.advance(now, answer_of(speaker, Block.LIVE)).events
+        told += [(now, e) for e in events if isinstance(e, Clash)]
+    assert [event for _, event in told] == [Clash(1, True), Clash(1, False)]
+    assert told[0][0] < 60
+    assert 300 < told[1][0] < 550

@@ -171,6 +171,15 @@ def test_each_counter_only_rises(counter: str) -> None:
     assert take(state, Block.LIVE, **{counter: 51}) is not None
 
 
+def test_a_fallen_counter_needs_the_same_series_three_times() -> None:
+    state = live(run_time=1000)
+    assert take(state, Block.LIVE, run_time=900) is None
+    assert take(state, Block.LIVE, run_time=500) is None
+    assert take(state, Block.LIVE, run_time=100) is None
+    assert take(state, Block.LIVE, run_time=100) is None
+    assert take(state, Block.LIVE, run_time=100)
+
+
 def test_the_firmware_learnt_later_gives_ambiguous_settings_their_meaning() -> None:
     state = BmsState()
     raw: dict[str, Any] = {"heating_start": 3, "heating_stop": 8}

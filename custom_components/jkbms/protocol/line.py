@@ -134,6 +134,11 @@ class Line:
         return self._pending is not None
 
     @property
+    def noisy(self) -> bool:
+        """Whether the line has damaged messages lately."""
+        return self._framer.noisy
+
+    @property
     def last_byte(self) -> float:
         """When the last byte was heard or sent."""
         return self._last_byte

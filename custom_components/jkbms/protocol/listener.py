@@ -1,4 +1,4 @@
-"""Hears a bus that another master asks; sends nothing, ever (rs485.md 4).
+"""Hears a bus that another master asks, and sends nothing unless told to (rs485.md 4).
 
 A frame is taken for its sender's when the sender's own ACK says so. Without one it is
 taken only when it continues what that sender has said before: the order of the line
@@ -10,17 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .attribution import Attributed, Attributor
+from .continuity import continues, resumes
 from .datum import BLOCK_OF_TYPE, Block
-from .derived import Values
-from .fields import (
-    CELL_PRESENCE,
-    CHARGING_CYCLES,
-    CYCLE_CAPACITY,
-    DEVICE_ADDRESS,
-    FULL_CHARGE_CAPACITY,
-    TOTAL_RUNTIME,
-)
+from .exchanges import Exchanges
 from .frames import Discarded, Frame, Item, WriteRequest
+from .inquiries import Inquirer
 from .pacing import Timing
 from .state import BmsState
 from .station import Appeared, Availability, Event, Moved, Station, Step, Updated
@@ -30,16 +24,8 @@ _GONE_AFTER: Final = 60.0
 """Packs that miss a few cycles of 7 s are normal (architecture.md 5)."""
 _PROVEN_AFTER: Final = 2
 """Live frames with their ACK that make an address a pack."""
-_CLOCK_TOLERANCE: Final = 0.02
-_CLOCK_SLACK: Final = 5.0
-"""Seconds; a run time is told in whole ones, and the line delivers late."""
-_PAUSE_SLACK: Final = 60.0
-"""Seconds by which a run time may outrun a clock that missed some of the bus."""
-_CAPACITY_SLACK: Final = 0.1
-"""Ah; throughput is counted in steps."""
-_MAX_CURRENT: Final = 600.0
 _HEARD: Final = frozenset({Block.LIVE, Block.SETTINGS})
-"""No master asks for device info (rs485.md 4.2)."""
+"""No master asks for device info (rs485.md 4.3), and packs do not wait for it."""
 
 
 class Listener:
@@ -48,9 +34,21 @@ class Listener:
     asking: Final = False
     """It never is; a silent bus is no fault of the line."""
 
-    def __init__(self, addresses: Iterable[int], timing: Timing) -> None:
-        """Start with the packs that are known already."""
+    def __init__(
+        self,
+        addresses: Iterable[int],
+        timing: Timing,
+        *,
+        ask_device_info: bool = False,
+    ) -> None:
+        """Start with the packs that are known already.
+
+        With `ask_device_info` it asks slaves, once an hour, for what no master asks.
+        """
         self.stations: dict[int, Station] = {}
+        self.inquirer = Inquirer(timing) if ask_device_info else None
+        """Who asks, and what became of it; None where nothing is ever sent."""
+        self._exchanges = Exchanges(self.stations)
         for address in sorted(addresses):
             self.add(address)
         self._gap = timing.gap
@@ -79,6 +77,8 @@ class Listener:
         self._framer.clear()
         self._attributor = Attributor()
         self._held = False
+        if self.inquirer is not None:
+            self.inquirer.clear()
 
     def disconnected(self, now: float) -> tuple[Event, ...]:
         """Take note that the link is gone; packs go when they are missed."""
@@ -86,19 +86,39 @@ class Listener:
         return tuple(self._departures(now))
 
     def advance(self, now: float, data: bytes = b"") -> Step:
-        """Take in what was heard; nothing is ever to be sent."""
+        """Take in what was heard and return what to do."""
         events: list[Event] = []
         if data:
             self._last_byte = now
             self._held = True
-            self._take(self._framer.feed(data), now, events)
-        elif self._held and now >= self._last_byte + self._gap:
-            self._held = False
-            self._take(self._framer.flush(), now, events)
-            for heard in self._attributor.flush():
-                self._hear(heard, now, events)
+            items = self._framer.feed(data)
+            self._listen_for_silences(items, len(data), now)
+            self._take(items, now, events)
+        else:
+            self._rest(now, events)
         events += self._departures(now)
-        return Step(b"", self._wake(now), tuple(events))
+        send = b""
+        if self.inquirer is not None:
+            send = self.inquirer.next(self.stations, self.master_heard, now)
+        return Step(send, self._wake(now), tuple(events))
+
+    def _rest(self, now: float, events: list[Event]) -> None:
+        """Take in what is still held, once it is clear that nothing more follows."""
+        over = self._held and now >= self._last_byte + self._gap
+        items = self._framer.flush() if over else []
+        if self.inquirer is not None:
+            self.inquirer.flushed(items, now)
+        if not over:
+            return
+        self._held = False
+        self._take(items, now, events)
+        for heard in self._attributor.flush():
+            self._hear(heard, now, events)
+
+    def _listen_for_silences(self, items: list[Item], size: int, now: float) -> None:
+        if self.inquirer is not None:
+            incomplete = self._framer.incomplete
+            self.inquirer.heard(items, size, now, incomplete=incomplete)
 
     def _take(self, items: list[Item], now: float, events: list[Event]) -> None:
         for heard in self._attributor.feed(items):
@@ -112,10 +132,13 @@ class Listener:
                 self.unattributed += 1
             case Discarded(count):
                 self.discarded += count
-            case WriteRequest():
+            case WriteRequest() if not self._is_echo(heard, now):
                 self.master_heard = now
             case _:
                 pass
+
+    def _is_echo(self, item: Item, now: float) -> bool:
+        return self.inquirer is not None and self.inquirer.is_echo(item, now)
 
     def _take_frame(
         self,
@@ -133,11 +156,19 @@ class Listener:
             station = self._prove(frame, block, address, acknowledged, now, events)
             if station is None:
                 return
-        elif not acknowledged and not continues(station.state, frame, block, now):
-            self.unattributed += 1
-            return
+        else:
+            station = self._speaker(station, frame, block, acknowledged, now, events)
+            if station is None:
+                self.unattributed += 1
+                return
         before = station.state.seen.get(Block.LIVE)
-        update = station.state.take_frame(frame, block, now)
+        # What was asked for may have met the master on the line, and nothing known may
+        # contradict it yet: it has to be said twice.
+        noisy = self._framer.noisy or (
+            self.inquirer is not None and block is Block.DEVICE
+        )
+        update = station.state.take_frame(frame, block, now, noisy=noisy)
+        events += station.tell_clash(station.state.clashing)
         if update is None:
             if not station.state.waits_for(frame):
                 station.counts.implausible += 1
@@ -150,6 +181,27 @@ class Listener:
         if not station.available and now < station.gone_at():
             station.available = True
             events.append(Availability(address, True))
+
+    def _speaker(
+        self,
+        station: Station,
+        frame: Frame,
+        block: Block,
+        acknowledged: bool,
+        now: float,
+        events: list[Event],
+    ) -> Station | None:
+        """Return whose frame it is that is heard at a known address; None if unproven."""
+        if not acknowledged and not continues(station.state, frame, block, now):
+            return None
+        if block is not Block.LIVE:
+            return None if self._exchanges.is_open(station.address) else station
+        if not acknowledged:
+            return station
+        speaker = self._exchanges.speaker(station, frame, now)
+        if speaker is not None and speaker is not station:
+            events.append(Moved(station.address, speaker.address))
+        return speaker
 
     def _prove(
         self,
@@ -176,6 +228,7 @@ class Listener:
             events.append(Appeared(address))
             return self.add(address)
         station = self.stations.pop(moved)
+        self._exchanges.forget(moved)
         station.address = address
         self.stations[address] = station
         events.append(Moved(moved, address))
@@ -201,62 +254,6 @@ class Listener:
         times = [s.gone_at() for s in self.stations.values() if s.available]
         if self._held:
             times.append(self._last_byte + self._gap)
+        if self.inquirer is not None:
+            times += self.inquirer.wake(now)
         return max(now, min(times, default=float("inf")))
-
-
-def continues(state: BmsState, frame: Frame, block: Block, now: float) -> bool:
-    """Tell whether a frame goes on where a BMS has left off, cycle by cycle.
-
-    Its run time went on like the clock and nothing else has jumped. Settings have to
-    name the address they are taken for, which the attribution has seen to.
-    """
-    if block is not Block.LIVE:
-        return block is Block.SETTINGS and DEVICE_ADDRESS.key in state.values
-    step = _step(state, frame, now)
-    if step is None:
-        return False
-    elapsed, ran = step
-    return abs(ran - elapsed) <= _CLOCK_SLACK + _CLOCK_TOLERANCE * elapsed
-
-
-def resumes(state: BmsState, frame: Frame, now: float) -> bool:
-    """Tell whether live values go on where a BMS has left off, after a pause.
-
-    To get another address a BMS is switched off and on: its run time stands meanwhile.
-    """
-    step = _step(state, frame, now)
-    if step is None:
-        return False
-    elapsed, ran = step
-    return 0 <= ran <= elapsed + _PAUSE_SLACK
-
-
-def _step(state: BmsState, frame: Frame, now: float) -> tuple[float, float] | None:
-    """Return the seconds and the run time that went by; None where it is not the same.
-
-    The same BMS has the same cells and learnt capacity, and its throughput is no more
-    than the current can have moved.
-    """
-    heard = state.seen.get(Block.LIVE)
-    probe = BmsState(values=dict(state.values))
-    if heard is None or probe.take_frame(frame, Block.LIVE, now) is None:
-        return None
-    old, new = state.values, probe.values
-    elapsed = now - heard
-    ran = _difference(old, new, TOTAL_RUNTIME.key)
-    moved = _difference(old, new, CYCLE_CAPACITY.key)
-    same = (
-        moved is not None
-        and moved <= _CAPACITY_SLACK + elapsed * _MAX_CURRENT / 3600
-        and _difference(old, new, CHARGING_CYCLES.key) in (0, 1)
-        and _difference(old, new, FULL_CHARGE_CAPACITY.key) == 0
-        and _difference(old, new, CELL_PRESENCE.key) == 0
-    )
-    return (elapsed, ran) if same and ran is not None else None
-
-
-def _difference(old: Values, new: Values, key: str) -> float | None:
-    before, after = old.get(key), new.get(key)
-    if not isinstance(before, int | float) or not isinstance(after, int | float):
-        return None
-    return after - before

@@ -10,10 +10,20 @@ from typing import Final
 
 from .attribution import Attributed, Attributor
 from .datum import BLOCK_OF_TYPE, Block
-from .frames import Frame, trigger
+from .frames import Discarded, Frame, trigger
+from .garbling import Garbling
 from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
 from .pacing import Pace, Patience, Timing
-from .station import Availability, Event, ForeignMaster, Station, Step, Updated, Written
+from .station import (
+    Availability,
+    Event,
+    ForeignMaster,
+    Resumed,
+    Station,
+    Step,
+    Updated,
+    Written,
+)
 from .stream import Framer
 from .write_job import Ask, Write, WriteJob
 from .writing import Change
@@ -35,6 +45,8 @@ class Plan:
     live: float = 5.0
     settings: float = 60.0
     device: float = 3600.0
+    return_after: float | None = None
+    """Silence of another master after which to ask again; None for never."""
 
     def interval(self, block: Block) -> float:
         """Return the seconds between two requests for the block."""
@@ -58,6 +70,12 @@ class AskedStation(Station):
     live_misses: int = 0
     unverified: bool = True
     """Whether another BMS may have taken its place since its device info was read."""
+    garbling: Garbling = dataclass_field(default_factory=Garbling)
+
+    @property
+    def clashes(self) -> bool:
+        """Whether two BMS seem to have its address."""
+        return self.state.clashing or self.garbling.suspected
 
     @property
     def alive(self) -> bool:
@@ -88,6 +106,9 @@ class Master:
         self._attributor = Attributor()
         self.yielded = False
         """Whether another master has the bus."""
+        self._foreign_heard = now
+        """When anything was said last, since another master has the bus."""
+        self._foreign_byte = now
         self._connected = False
 
     @staticmethod
@@ -98,7 +119,14 @@ class Master:
     def connected(self, now: float) -> None:
         """Begin, or begin anew, on a link that was opened."""
         self._connected = True
+        self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        """Ask everything anew, with nothing under way."""
         self.line.reset()
+        self._heard_framer.clear()
+        self._attributor = Attributor()
+        self._foreign_heard = now
         self._asking = None
         for station in self.stations.values():
             station.due |= self._all_due(now)
@@ -146,6 +174,10 @@ class Master:
         self._dropped.clear()
         if self.yielded:
             self._listen(data, now, events)
+            if now >= self._returns_at:
+                self.yielded = False
+                self._begin(now)
+                events.append(Resumed())
         else:
             if data:
                 for happened in self.line.receive(data, now):
@@ -177,7 +209,7 @@ class Master:
             case _ if self.yielded:
                 pass
             case Foreign():
-                self._yield_bus(happened, events)
+                self._yield_bus(happened, now, events)
             case Late(ack):
                 if station := self.stations.get(ack.address):
                     # It does answer, only slower than was waited for.
@@ -197,6 +229,8 @@ class Master:
         station.patience.took(answer.latency)
         self._bus_patience.took(answer.latency)
         station.pace.answered()
+        station.garbling.was_whole()
+        events += station.tell_clash(station.clashes)
         frame = answer.frame
         believed = frame is None or self._take_over(station, frame, now, events)
         if believed or (frame and station.state.waits_for(frame)):
@@ -219,7 +253,9 @@ class Master:
         if block is None:
             return False
         before = station.state.seen.get(Block.LIVE)
-        update = station.state.take_frame(frame, block, now)
+        noisy = self._heard_framer.noisy if self.yielded else self.line.noisy
+        update = station.state.take_frame(frame, block, now, noisy=noisy)
+        events += station.tell_clash(station.clashes)
         if update is None:
             if not station.state.waits_for(frame):
                 station.counts.implausible += 1
@@ -256,10 +292,13 @@ class Master:
             return
         if missing.missing is Missing.SILENT:
             station.counts.timeouts += 1
+            station.garbling.was_silent()
             if station.alive:
                 station.pace.unheard()
         else:
             station.counts.damaged += 1
+            station.garbling.was_damaged(others_answer=self._others_answer(station))
+            events += station.tell_clash(station.clashes)
         station.misses += 1
         self._silent(station, now)
         if isinstance(asking, WriteJob):
@@ -267,6 +306,11 @@ class Master:
             self._close(asking, events)
         elif asking is not None:
             self._ask_again(station, asking, now)
+
+    def _others_answer(self, station: AskedStation) -> bool:
+        """Tell whether the line is sound: then damage is of an address's own making."""
+        others = (s for s in self.stations.values() if s is not station)
+        return any(s.garbling.answers for s in others)
 
     @staticmethod
     def _silent(station: AskedStation, now: float) -> None:
@@ -301,8 +345,17 @@ class Master:
 
     # -- another master -----------------------------------------------------------
 
-    def _yield_bus(self, foreign: Foreign, events: list[Event]) -> None:
+    @property
+    def _returns_at(self) -> float:
+        """When the other master counts as gone; a link that is down proves nothing."""
+        after = self.plan.return_after
+        if after is None or not self._connected:
+            return float("inf")
+        return self._foreign_heard + after
+
+    def _yield_bus(self, foreign: Foreign, now: float, events: list[Event]) -> None:
         self.yielded = True
+        self._foreign_heard = now
         self._asking = None
         self.line.reset()
         events += [Written(job.change, job.abandon()) for job in self._jobs]
@@ -311,12 +364,28 @@ class Master:
 
     def _listen(self, data: bytes, now: float, events: list[Event]) -> None:
         """Take over what the other master makes the BMS say; never speak."""
-        for heard in self._attributor.feed(self._heard_framer.feed(data)):
+        if data:
+            self._foreign_byte = now
+            items = self._heard_framer.feed(data)
+        elif now >= self._foreign_rests:
+            items = self._heard_framer.flush()
+        else:
+            return
+        if any(not isinstance(item, Discarded) for item in items):
+            self._foreign_heard = now
+        for heard in self._attributor.feed(items):
             match heard:
                 case Attributed(frame, int(address), acknowledged=True):
                     station = self.stations.get(address)
                     if station and self._take_over(station, frame, now, events):
                         station.heard = now
+
+    @property
+    def _foreign_rests(self) -> float:
+        """When what is held back of the other master's words will not be completed."""
+        if not self._heard_framer.incomplete:
+            return float("inf")
+        return self._foreign_byte + self._timing.gap
 
     # -- what to send -------------------------------------------------------------
 
@@ -426,6 +495,8 @@ class Master:
         return max(now, min((*times, *gone), default=float("inf")))
 
     def _wake_times(self, now: float) -> Iterator[float]:
+        if self.yielded:
+            yield from (self._returns_at, self._foreign_rests)
         if not self._may_send:
             return
         deadline = self.line.deadline

@@ -1,11 +1,12 @@
 """What is known of one BMS: the last believed values of its blocks."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field as dataclass_field
-from typing import cast
+from dataclasses import dataclass, field as dataclass_field, replace
+from typing import Final, cast
 
 from .codecs import Value
+from .continuity import goes_on
 from .datum import ALL_BLOCKS, BLOCK_OF_TYPE, Block, Datum, Firmware
 from .derived import derive, present_cells
 from .doubt import BELIEVED_AFTER, doubts
@@ -23,6 +24,7 @@ from .fields import (
 from .frames import Frame
 from .layout import FRAME_HEAD, Layout, decode_block, recognise
 from .plausibility import Implausible, implausible
+from .scrutiny import suspicions, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,43 @@ class Update:
     """Keys whose value is another one now."""
 
 
+_CLASH_SHOWN: Final = 3
+"""How often another series has to go on between the believed one to be another BMS."""
+_FORGOTTEN_AFTER: Final = 30.0
+"""Seconds in which a refused series has to go on; several cycles of 7 s."""
+_CLASH_OVER: Final = 180.0
+"""Seconds without the other series after which it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a frame said, and when."""
+
+    values: dict[str, Value]
+    data: bytes
+    layout: Layout
+    time: float
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
-    values: dict[str, Value]
+    """What waits to be said again."""
+
+    said: _Said
+    fallen: int
+    """How often a counter was less than what is believed, each time the same series."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """Live values that were refused, and are not those of the believed BMS later on."""
+
+    values: Mapping[str, Value]
     time: float
-    count: int
+    met: int = 0
+    """How often both series went on by turns."""
+    between: bool = False
+    """Whether the believed series went on since."""
 
 
 @dataclass(slots=True)
@@ -60,11 +94,17 @@ class BmsState:
     frames: dict[Block, bytes] = dataclass_field(default_factory=dict)
     layout: Layout | None = None
     rejected: Counter[Implausible] = dataclass_field(default_factory=Counter)
-    _falls: int = 0
+    clashing: bool = False
+    """Whether two BMS speak with this address by turns; the first one is believed."""
     _held: dict[Block, _Held] = dataclass_field(default_factory=dict)
     """What was doubted and waits to be said again."""
+    _open: dict[Block, Counter[str]] = dataclass_field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+    """How often each doubt has kept a block from being believed since it last was."""
     _unsteady: set[str] = dataclass_field(default_factory=set)
-    """Keys of values that this BMS changes from frame to frame."""
+    """Doubts that do not apply: this BMS is like that in frame after frame."""
+    _other: _Other | None = None
 
     def get[T](self, datum: Datum[T]) -> T | None:
         """Return a value; None where the BMS has none or was not heard."""
@@ -118,70 +158,146 @@ class BmsState:
         if software_version is not None:
             self.values.setdefault(SOFTWARE_VERSION.key, software_version)
 
-    def take_frame(self, frame: Frame, block: Block, now: float) -> Update | None:
-        """Take over a frame of this BMS; None where it cannot be believed."""
+    def plausible(self, frame: Frame, block: Block) -> dict[str, Value] | None:
+        """Return what a frame says; None where it cannot be true after what is known."""
+        layout = recognise(frame.data)
+        if layout is None or layout is Layout.JK04:
+            return None
+        values = self._decode(frame.data, block, layout)
+        return values if implausible(block, values, self.values) is None else None
+
+    def take_frame(
+        self, frame: Frame, block: Block, now: float, *, noisy: bool = False
+    ) -> Update | None:
+        """Take over a frame of this BMS; None where it cannot be believed.
+
+        On a noisy line more is asked of it: the sum proves little there.
+        """
         layout = recognise(frame.data)
         if layout is None or layout is Layout.JK04:
             self.rejected[Implausible.LAYOUT] += 1
             return None
-        values = decode_block(
-            frame.data, block, layout, firmware=self.firmware, offset=FRAME_HEAD
-        )
-        update = self._take(block, values, now)
-        if update is not None:
-            self.layout = layout
-            self.frames[block] = frame.data
-        return update
-
-    def _take(
-        self, block: Block, values: dict[str, Value], now: float
-    ) -> Update | None:
+        values = self._decode(frame.data, block, layout)
         reason = implausible(block, values, self.values)
-        if reason is Implausible.COUNTER_FELL and self._falls + 1 >= BELIEVED_AFTER:
-            reason = None
-        elif reason is Implausible.COUNTER_FELL:
-            self._falls += 1
-        elif reason is None and self._has_to_repeat(block, values, now):
-            reason = Implausible.UNCONFIRMED
-        if reason is not None:
-            self.rejected[reason] += 1
-            return None
+        if reason in (None, Implausible.COUNTER_FELL):
+            said = _Said(values, frame.data, layout, now)
+            if self._believes(block, said, fell=reason is not None, noisy=noisy):
+                return self._learn(block, said)
+            reason = reason or Implausible.UNCONFIRMED
+            if block is Block.LIVE:
+                self._note_other(said)
+        self.rejected[reason] += 1
+        return None
+
+    def _decode(self, data: bytes, block: Block, layout: Layout) -> dict[str, Value]:
+        return decode_block(
+            data, block, layout, firmware=self.firmware, offset=FRAME_HEAD
+        )
+
+    def _learn(self, block: Block, said: _Said) -> Update:
+        """Take over what is believed."""
+        values = said.values
+        self._open.pop(block, None)
         if block is Block.LIVE:
-            self._falls = 0
+            self._note_own(said)
             values |= derive(values)
         known = self.firmware
         changed = _changes(self.values, values)
         self.values |= values
-        self.seen[block] = now
+        self.seen[block] = said.time
+        self.layout = said.layout
+        self.frames[block] = said.data
         if block is Block.DEVICE and self.firmware != known:
             changed |= self._decode_again()
         return Update(block, frozenset(changed))
 
     def waits_for(self, frame: Frame) -> bool:
         """Tell whether what the frame says was held back until it is said again."""
-        return BLOCK_OF_TYPE.get(frame.type) in self._held
+        block = BLOCK_OF_TYPE.get(frame.type)
+        held = None if block is None else self._held.get(block)
+        return held is not None and not held.fallen
 
-    def _has_to_repeat(
-        self, block: Block, values: dict[str, Value], now: float
-    ) -> bool:
-        """Hold back what is doubted until it is said again, or often enough."""
+    def _believes(self, block: Block, said: _Said, *, fell: bool, noisy: bool) -> bool:
+        """Tell whether a block is believed; else hold it back until it is said again.
+
+        What is unlike the believed frame must not be unlike the held one too. A doubt
+        that keeps frame after frame from being believed is none with this BMS.
+        """
         held = self._held.pop(block, None)
-        if block not in self.seen:
-            return False
-        unlike = doubts(block, values, self.values, now - self.seen[block])
-        if unlike <= self._unsteady:
-            return False
-        count = 1
+        doubts_left: set[str] = set()
+        again: set[str] = set()
+        if block in self.seen:
+            doubts_left = self._doubts(block, said, self._believed(block), noisy)
+            if not doubts_left and not fell:
+                return True
+        elif not noisy and held is None:
+            return True
         if held is not None:
-            again = doubts(block, values, held.values, now - held.time)
-            if again <= self._unsteady:
-                return False
-            count += held.count
-            if count >= BELIEVED_AFTER:
-                self._unsteady |= again
-                return False
-        self._held[block] = _Held(values, now, count)
-        return True
+            again = self._doubts(block, said, held.said, noisy)
+        if fell or block not in self.seen:
+            doubts_left = again
+        elif held is not None:
+            doubts_left &= again
+        opened = self._open[block]
+        opened.update(doubts_left)
+        usual = {key for key in doubts_left if opened[key] >= BELIEVED_AFTER}
+        self._unsteady |= usual
+        doubts_left -= usual
+        fallen = int(fell)
+        if held is not None and not doubts_left:
+            fallen += held.fallen
+            enough = not fell or fallen >= BELIEVED_AFTER
+            if enough and not self._disputed(block, said):
+                return True
+        self._held[block] = _Held(said, fallen)
+        return False
+
+    def _believed(self, block: Block) -> _Said:
+        assert self.layout is not None
+        return _Said(self.values, self.frames[block], self.layout, self.seen[block])
+
+    def _doubts(self, block: Block, new: _Said, old: _Said, noisy: bool) -> set[str]:
+        elapsed = new.time - old.time
+        unlike = doubts(block, new.values, old.values, elapsed)
+        if noisy:
+            unlike |= suspicions(block, new.values, old.values, elapsed)
+            if block is Block.LIVE and new.layout is Layout.JK02_32S:
+                unlike |= unread(new.data, old.data, new.values)
+        return unlike - self._unsteady
+
+    def _note_own(self, said: _Said) -> None:
+        """Take note that the believed series went on, or another one is believed now."""
+        other = self._other
+        if other is None:
+            return
+        over = said.time - other.time > _CLASH_OVER
+        if over or goes_on(other.values, said.values, said.time - other.time):
+            self._other, self.clashing = None, False
+        else:
+            self._other = replace(other, between=True)
+
+    def _note_other(self, said: _Said) -> None:
+        """Take note of live values that were refused: two BMS may share the address."""
+        heard = self.seen.get(Block.LIVE)
+        values = said.values
+        if heard is None or goes_on(self.values, values, said.time - heard):
+            return
+        other = self._other
+        if other is None or not goes_on(other.values, values, said.time - other.time):
+            # What was damaged once must not stand in the way of the other series.
+            if other is None or said.time - other.time > _FORGOTTEN_AFTER:
+                self._other = _Other(values, said.time)
+            return
+        met = other.met + other.between
+        self._other = _Other(values, said.time, met)
+        self.clashing = self.clashing or met >= _CLASH_SHOWN
+
+    def _disputed(self, block: Block, said: _Said) -> bool:
+        """Tell whether what is said may be said by another BMS with this address."""
+        if block is not Block.LIVE or self._other is None or not self._other.met:
+            return self.clashing and block in self.seen
+        elapsed = said.time - self.seen[block]
+        return elapsed <= _CLASH_OVER and not goes_on(self.values, said.values, elapsed)
 
     def _decode_again(self) -> set[str]:
         """Decode what was read before the firmware was known (0x1116)."""
@@ -189,9 +305,7 @@ class BmsState:
         for block, data in self.frames.items():
             if block is Block.DEVICE or self.layout is None:
                 continue
-            values = decode_block(
-                data, block, self.layout, firmware=self.firmware, offset=FRAME_HEAD
-            )
+            values = self._decode(data, block, self.layout)
             changed |= _changes(self.values, values)
             self.values |= values
         return changed

@@ -1,5 +1,6 @@
 """One BMS of a bus, as the one who asks or listens knows it; and what may happen there."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field as dataclass_field
 from typing import Final
 
@@ -40,6 +41,8 @@ class Station:
     available: bool = False
     needs: frozenset[Block] = ALL_BLOCKS
     """The blocks that are to be expected of it."""
+    clashing: bool = False
+    """Whether another BMS speaks with its address, as was told last."""
 
     @property
     def features(self) -> Features | None:
@@ -50,6 +53,12 @@ class Station:
         """Return when it counts as away if no live values that can be believed come."""
         read = self.state.seen.get(Block.LIVE, float("-inf"))
         return read + max(_GONE_CYCLES * self.cycle, self.gone_after)
+
+    def tell_clash(self, clashing: bool) -> Iterator[Clash]:
+        """Yield the news of whether another BMS speaks with its address."""
+        if clashing is not self.clashing:
+            self.clashing = clashing
+            yield Clash(self.address, clashing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,10 @@ class Appeared:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A BMS speaks at another address than before: its DIP switch was changed."""
+    """The BMS at `old` is at `new`: its DIP switch was changed.
+
+    One that was known at `new` is at `old` now, at least until it is heard elsewhere.
+    """
 
     old: int
     new: int
@@ -91,6 +103,19 @@ class ForeignMaster:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The other master has gone; this one asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two BMS have begun, or have ceased, to speak with one address."""
+
+    address: int
+    clashing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A change has ended."""
 
@@ -98,7 +123,16 @@ class Written:
     result: WriteResult
 
 
-type Event = Updated | Availability | Appeared | Moved | ForeignMaster | Written
+type Event = (
+    Updated
+    | Availability
+    | Appeared
+    | Moved
+    | ForeignMaster
+    | Resumed
+    | Clash
+    | Written
+)
 
 
 @dataclass(frozen=True, slots=True)

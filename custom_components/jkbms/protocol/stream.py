@@ -37,6 +37,12 @@ _ANSWER_SIZE: Final = 8
 _TRIGGER_SIZE: Final = 11
 _EXCEPTION_SIZE: Final = 5
 
+_STRAY: Final = 16
+"""Bytes that good adapters add at most (rs485.md 3.2); more of them were a message."""
+_NOISE_LASTS: Final = 64
+"""Frames that must come whole after a damaged message until a line counts as good."""
+_NOISE_MOST: Final = 4 * _NOISE_LASTS
+
 _CANDIDATE: Final = re.compile(rb"[\x00-\x0f\x55]")
 _WRITE_HEAD: Final = re.compile(rb"[\x00-\x0f](?:\x10(?:[\x10-\x16]|\Z)|\Z)")
 """How a request or an ACK begins, at the end of the buffer as much as is there of it."""
@@ -55,6 +61,14 @@ class Framer:
         self._buffer = bytearray()
         self._discarded = 0
         self._expected: tuple[int, int] | None = None
+        self._synchronous = False
+        """Whether something was found since the link was opened."""
+        self._noise = 0
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the line has damaged messages lately: what passes may be damaged too."""
+        return self._noise > 0 or (self._synchronous and self._discarded > _STRAY)
 
     @property
     def incomplete(self) -> bool:
@@ -66,6 +80,7 @@ class Framer:
         self._buffer.clear()
         self._discarded = 0
         self._expected = None
+        self._synchronous = False
 
     def expect_read(self, request: ReadRequest) -> None:
         """Accept a reply to this request, which this side has sent.
@@ -96,6 +111,8 @@ class Framer:
             item, size = self._item_at(buffer, position, final=final)
             if item is not None:
                 self._close_run(items)
+                self._synchronous = True
+                self._noise = max(0, self._noise - isinstance(item, Frame))
                 items.append(item)
                 position += size
             elif size == _WAIT and not final:
@@ -109,6 +126,8 @@ class Framer:
 
     def _close_run(self, items: list[Item]) -> None:
         if self._discarded:
+            if self._synchronous and self._discarded > _STRAY:
+                self._noise = min(_NOISE_MOST, self._noise + _NOISE_LASTS)
             items.append(Discarded(self._discarded))
             self._discarded = 0
 

@@ -1,0 +1,94 @@
+"""What the coordinators of all lines share: the line itself, and saying how it is."""
+
+import logging
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+
+from .const import DOMAIN
+from .protocol.listener import Listener
+from .protocol.master import Master
+from .protocol.station import Event
+from .transport.link import LinkError, LinkFault
+from .transport.session import LinkState, LinkStatus, Session
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class LineCoordinator[MachineT: Master | Listener](DataUpdateCoordinator[None]):
+    """Holds one line of a config entry and feeds its machine."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        name: str,
+        url: str,
+        machine: MachineT,
+    ) -> None:
+        """Prepare the line; nothing is opened yet."""
+        super().__init__(
+            hass, _LOGGER, config_entry=entry, name=name, update_interval=None
+        )
+        self.url = url
+        self.machine = machine
+        self.session = Session(url, machine, self._on_events, self._on_status)
+        self._started = False
+
+    async def async_open(self) -> LinkError | None:
+        """Take the line, from now on and for good; return why it is not open yet."""
+        assert self.config_entry is not None
+        # The entry cancels the task when it unloads or fails to set up, and the task
+        # gives the port back.
+        self.config_entry.async_create_background_task(
+            self.hass, self.session.run(), f"{DOMAIN} {self.url}"
+        )
+        try:
+            await self.session.opened()
+        except LinkError as error:
+            return error
+        return None
+
+    @callback
+    def async_started(self) -> None:
+        """Say from now on when the line goes and when it is back."""
+        self._started = True
+        if self.session.status.state is LinkState.DOWN:
+            self._went_down(self.session.status)
+
+    def not_ready(self, fault: LinkFault, detail: str) -> ConfigEntryNotReady:
+        """Return the error that says why the line cannot be used."""
+        return ConfigEntryNotReady(
+            translation_domain=DOMAIN,
+            translation_key=f"link_{fault}",
+            translation_placeholders={"url": self.url, "detail": detail},
+        )
+
+    @callback
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        """Take note of what has happened on the line."""
+        raise NotImplementedError
+
+    @callback
+    def _on_status(self, status: LinkStatus) -> None:
+        match status.state:
+            case LinkState.DOWN if self._started and self.last_update_success:
+                self._went_down(status)
+            case LinkState.CONNECTED if not self.last_update_success:
+                self.last_update_success = True
+                _LOGGER.info("%s: the line is back", self.name)
+                self.async_update_listeners()
+            case _:
+                _LOGGER.debug("%s: %s", self.name, status)
+
+    def _went_down(self, status: LinkStatus) -> None:
+        self.last_update_success = False
+        _LOGGER.warning(
+            "%s: the line is down (%s: %s); trying again until it is back",
+            self.name,
+            status.fault,
+            status.detail,
+        )
+        self.async_update_listeners()
