@@ -36,6 +36,8 @@ on a `SlaveLine` at the same time, as on RS485-1 where address 0 answers too.
 
 Faults: `SlaveLine(bank, faults=[parse_fault("noise:rate=0.01")], seed=1)`; the kinds
 are in `faults.py`.  `ReplayLine(load_capture(name), chunk=[1, 64], slot=SLOT)` plays a capture to listeners.
+
+The same packs on a CAN bus are in `simulator.can`.
 """
 
 from .bank import Bank

@@ -10,6 +10,7 @@ import signal
 from typing import Any
 
 from .bank import Bank
+from .can import CAN_KINDS, BusEndpoint, cli as can
 from .faults import KINDS, Fault, parse_fault
 from .line import Line, LineOptions, SlaveLine, Speed
 from .master import SLOT, MasterLine
@@ -68,7 +69,7 @@ def _chunk(text: str) -> list[int]:
 
 def _fault(text: str) -> Fault:
     try:
-        return parse_fault(text)
+        return can.parse_any_fault(text, parse_fault)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     """The options of `scripts/simulate`."""
     options = argparse.ArgumentParser(
         prog="simulate",
-        description="A bank of JK packs that answers, or talks by itself, on a simulated RS485 line.",
+        description="A bank of JK packs that answers, or talks by itself, on a simulated RS485 line or CAN bus.",
     )
     add = options.add_argument
     add(
@@ -137,13 +138,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="LINK",
         help="a USB adapter, with a symbolic link to it if named",
     )
+    can.add_wires(wire, _tcp)
     add(
         "--fault",
         type=_fault,
         action="append",
         default=[],
         metavar="KIND[:PARAMETER=VALUE…]",
-        help=f"repeatable; kinds: {', '.join(KINDS)}",
+        help=f"repeatable; kinds: {', '.join(KINDS)}; on CAN: {', '.join(CAN_KINDS)}",
     )
     add("--seed", type=int, default=0, metavar="N", help="makes chance repeatable")
     add(
@@ -158,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
         "--replay",
         type=_replay,
         metavar="CAPTURE",
-        help="play a file, or a capture of the tests, instead",
+        help="play a file, or a capture of the tests, instead; on CAN a candump log, with its times",
     )
     add(
         "--chunk",
@@ -167,6 +169,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N[,N…]",
         help="bytes that arrive at once; several sizes take turns in a capture",
     )
+    can.add_options(options, _seconds)
     return options
 
 
@@ -211,6 +214,10 @@ def _endpoint(line: Line, tcp: tuple[str, int], pty: str | None) -> Endpoint:
 
 def endpoint(options: argparse.Namespace) -> Endpoint:
     """What the options ask for, not yet started."""
+    if can.is_asked_for(options):
+        return can.endpoint(options)
+    if wrong := [fault.kind for fault in options.fault if fault.kind not in KINDS]:
+        raise ValueError(f"{wrong[0]} happens on a CAN bus only")
     return _endpoint(_line(options), options.tcp, options.pty)
 
 
@@ -230,10 +237,14 @@ def announcement(served: Endpoint, second: Endpoint | None = None) -> dict[str, 
     said: dict[str, Any] = {"url": served.url}
     if second is not None:
         said["control"] = second.url
-    if isinstance(served.line, SlaveLine):
+    bank = served.line.bank if isinstance(served.line, SlaveLine) else None
+    if isinstance(served, BusEndpoint):
+        said |= can.announcement(served)
+        bank = can.bank_of(served)
+    if bank is not None:
         said["packs"] = [
             {"address": pack.address, "serial": pack.serial, "model": pack.model}
-            for pack in served.line.bank
+            for pack in bank
         ]
     return said
 

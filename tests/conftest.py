@@ -1,9 +1,13 @@
 """What every test needs: our `custom_components` in place of the test harness' own package of that name."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+from unittest.mock import patch
 
+from aiohttp.resolver import AsyncResolver
 import pytest
+import pytest_asyncio
 
 import custom_components
 
@@ -23,3 +27,24 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Let a test choose its clock by a mark."""
     return loop_factories(item)
+
+
+class _Resolver(AsyncResolver):
+    """A resolver with the name under which Home Assistant closes it."""
+
+    real_close = AsyncResolver.close
+
+
+@pytest_asyncio.fixture(autouse=True, scope="session", loop_scope="session")
+async def mock_zeroconf_resolver() -> AsyncIterator[Any]:
+    """Give Home Assistant a resolver, and close it.
+
+    It takes the place of the harness' own, which is made anew for each test as soon as
+    tests choose their event loop, and leaves four open files each time: after 250 tests
+    nothing works any more that calls `select`, such as pyserial.
+    """
+    resolver = _Resolver()
+    made = "homeassistant.helpers.aiohttp_client._async_make_resolver"
+    with patch(made, return_value=resolver) as patched:
+        yield patched
+    await resolver.real_close()

@@ -26,8 +26,7 @@ class _Shape:
     must not stop the bus.
     """
 
-    url: str
-    mode: Mode
+    data: dict[str, Any]
     options: dict[str, Any]
     packs: tuple[tuple[str, int, str], ...]
     controls: tuple[tuple[str, str, dict[int, str]], ...]
@@ -35,8 +34,7 @@ class _Shape:
     @classmethod
     def of(cls, entry: ConfigEntry[Any]) -> _Shape:
         return cls(
-            entry.data[CONF_DEVICE],
-            mode_of(entry),
+            dict(entry.data),
             dict(entry.options),
             tuple(
                 (subentry.subentry_id, subentry.data[CONF_ADDRESS], subentry.title)
@@ -56,7 +54,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> boo
         identifiers={(DOMAIN, entry.entry_id)},
         name=entry.title,
         manufacturer=MANUFACTURER,
-        model="RS485 bus",
+        model="CAN bus" if mode_of(entry) is Mode.CAN else "RS485 bus",
     )
     _follow_changes(hass, entry)
     coordinator = BusCoordinator(hass, entry)

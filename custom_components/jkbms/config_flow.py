@@ -1,6 +1,6 @@
 """How a bus is set up: listen, ask or follow, show who is there; and changed later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, override
 
 from homeassistant.config_entries import (
@@ -25,25 +25,32 @@ from homeassistant.helpers.selector import (
 import probatio
 
 from .bus_flow import is_met, moves, paused
+from .can_flow import CanFlow, shown
 from .const import (
     CONF_ALLOW_WRITING,
     CONF_PACKS,
     CONF_POLL_INTERVAL,
     CONF_SERIAL_NUMBER,
+    CONF_UPDATE_INTERVAL,
     DEFAULT_POLL_INTERVAL,
+    DEFAULT_UPDATE_INTERVAL,
     DOMAIN,
     SUBENTRY_BMS,
     SUBENTRY_CONTROL_LINE,
 )
 from .control_flow import ControlLineFlow
 from .line_flow import LineFlow
-from .mode import Mode, bus_data, mode_of
+from .mode import Mode, bus_data, can_data, can_port, device_of, mode_of
 from .options_flow import JkBmsOptionsFlow
 from .ports import async_name
+from .protocol.can.machine import BANK_ADDRESS
+from .protocol.can.survey import CanFinding
 from .protocol.state import BmsState
 from .protocol.survey import Finding
 from .subentries import bms_subentries, heard_title, subentry_data, suggested_title
 from .subentry_flow import BmsSubentryFlow
+from .transport.can_port import CanPort, Channel
+from .transport.can_probe import CanHeard
 from .transport.probe import Scanned
 
 _LISTEN_SHARE: Final = 0.3
@@ -66,7 +73,10 @@ _NEVER_ANYWAY: Final = ("known_line", "confirm_scan", Finding.FOREIGN_MASTER)
 
 
 class JkBmsConfigFlow(
-    LineFlow[ConfigFlowContext, ConfigFlowResult, str], ConfigFlow, domain=DOMAIN
+    LineFlow[ConfigFlowContext, ConfigFlowResult, str],
+    CanFlow,
+    ConfigFlow,
+    domain=DOMAIN,
 ):
     """Sets up one bus: one line with the packs on it."""
 
@@ -88,7 +98,7 @@ class JkBmsConfigFlow(
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Return the flows that add a BMS, or a line on which to ask those heard."""
         flows: dict[str, type[ConfigSubentryFlow]] = {SUBENTRY_BMS: BmsSubentryFlow}
-        if mode_of(config_entry) is Mode.LISTENER:
+        if mode_of(config_entry) is not Mode.MASTER:
             flows[SUBENTRY_CONTROL_LINE] = ControlLineFlow
         return flows
 
@@ -96,13 +106,23 @@ class JkBmsConfigFlow(
     async def async_step_user(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask for the port of a new bus."""
-        return await self._async_ask_port("user", user_input)
+        """Ask what kind of bus it is."""
+        return self.async_show_menu(step_id="user", menu_options=("rs485", "can"))
+
+    async def async_step_rs485(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the port of a new RS485 bus."""
+        return await self._async_ask_port("rs485", user_input)
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Ask for the port that a bus has moved to."""
+        entry = self._get_reconfigure_entry()
+        if mode_of(entry) is Mode.CAN:
+            self._can_port = can_port(entry)
+            return await self.async_step_can()
         self._device = self._device or self._get_reconfigure_entry().data[CONF_DEVICE]
         return await self._async_ask_port("reconfigure", user_input)
 
@@ -214,7 +234,7 @@ class JkBmsConfigFlow(
     @property
     @override
     def _port_step(self) -> str:
-        return "reconfigure" if self.source == SOURCE_RECONFIGURE else "user"
+        return "reconfigure" if self.source == SOURCE_RECONFIGURE else "rs485"
 
     @property
     def _is_known_line(self) -> bool:
@@ -238,6 +258,49 @@ class JkBmsConfigFlow(
         if self._is_known_line:
             return await self.async_step_known_line()
         return await self.async_step_listen()
+
+    @override
+    async def _async_refuse_can(self, port: CanPort) -> None:
+        await self._async_refuse_used(device_of(can_data(port)))
+
+    @override
+    async def _async_hear(self, port: CanPort) -> CanHeard:
+        async with paused(self.hass, self._paused_entry()):
+            return await super()._async_hear(port)
+
+    @override
+    async def _async_take_can(
+        self, port: CanPort, heard: CanHeard | None
+    ) -> ConfigFlowResult:
+        title = await self._async_can_title(port)
+        if self.source == SOURCE_RECONFIGURE:
+            entry = self._get_reconfigure_entry()
+            if entry.title != await self._async_can_title(can_port(entry)):
+                title = entry.title
+            return self.async_update_and_abort(entry, title=title, data=can_data(port))
+        addresses = [pack.address for pack in heard.packs] if heard else []
+        if heard is not None and heard.finding is CanFinding.BANK:
+            addresses = [BANK_ADDRESS]
+        return self.async_create_entry(
+            title=title,
+            data=can_data(port),
+            options={CONF_UPDATE_INTERVAL: DEFAULT_UPDATE_INTERVAL},
+            subentries=[
+                ConfigSubentryData(
+                    subentry_type=SUBENTRY_BMS,
+                    title=heard_title(address),
+                    data=subentry_data(address, BmsState(), None),
+                    unique_id=None,
+                )
+                for address in addresses
+            ],
+        )
+
+    async def _async_can_title(self, port: CanPort) -> str:
+        """Return what a person calls the adapter."""
+        if port.traits.channel is Channel.DEVICE and port.channel is not None:
+            return await async_name(self.hass, port.channel)
+        return shown(port)
 
     @override
     def _choices(self, step: str) -> tuple[str, ...]:
@@ -267,17 +330,11 @@ class JkBmsConfigFlow(
         step = await self._async_listen(_LISTEN_SHARE)
         return await self._async_scan(_LISTEN_SHARE) if step == "confirm_scan" else step
 
-    def _other_entries(self) -> Iterator[ConfigEntry]:
-        own = self.context.get("entry_id")
-        for entry in self._async_current_entries(include_ignore=False):
-            if entry.entry_id != own:
-                yield entry
-
     def _serials_elsewhere(self) -> set[str]:
         """Return the serial numbers of the packs of other buses."""
         return {
             serial
-            for entry in self._other_entries()
+            for entry in self._async_current_entries(include_ignore=False)
             for subentry in bms_subentries(entry)
             if (serial := subentry.data.get(CONF_SERIAL_NUMBER))
         }
@@ -312,7 +369,7 @@ class JkBmsConfigFlow(
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_BMS,
                     title=name,
-                    data=subentry_data(address, state),
+                    data=subentry_data(address, state, state.features),
                     unique_id=None,
                 )
                 for address, (name, state) in packs.items()

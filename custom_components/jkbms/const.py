@@ -13,6 +13,15 @@ CONF_RETURN_TO_MASTER: Final = "return_to_master"
 """Option: whether to ask again once another master has fallen silent."""
 CONF_ASK_DEVICE_INFO: Final = "ask_device_info"
 """Option: whether packs that are only listened to are asked who they are."""
+CONF_UPDATE_INTERVAL: Final = "update_interval"
+"""Option of a CAN bus: seconds between two updates of a pack."""
+CONF_ACKNOWLEDGE: Final = "acknowledge"
+"""Option of a CAN bus: whether to send what an inverter does, once a second."""
+CONF_CAN: Final = "can"
+"""Of the entry of a CAN bus: its adapter."""
+CONF_CHANNEL: Final = "channel"
+"""Of a CAN adapter: its interface, port or number."""
+DEFAULT_UPDATE_INTERVAL: Final = 2
 DEFAULT_POLL_INTERVAL: Final = 5
 MIN_POLL_INTERVAL: Final = 1
 MAX_POLL_INTERVAL: Final = 60

@@ -30,7 +30,7 @@ from .subentries import (
     learn_serial,
     packs_on,
 )
-from .transport.link import timing_of
+from .transport.link import line_at, timing_of
 from .transport.session import Session
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _SILENT_FOR: Final = 60.0
 class Writer:
     """Where a setting of a pack can be changed."""
 
-    session: Session
+    session: Session[Any]
     master: Master
     station: AskedStation
 
@@ -58,7 +58,7 @@ def plan_of(entry: ConfigEntry[Any]) -> Plan:
     return Plan(live=float(live), return_after=_SILENT_FOR if returns else None)
 
 
-def ask_live(master: Master, session: Session, now: float) -> None:
+def ask_live(master: Master, session: Session[Any], now: float) -> None:
     """Ask for the live values of every pack that answers now."""
     for station in master.stations.values():
         if station.alive:
@@ -102,7 +102,9 @@ class ControlCoordinator(LineCoordinator[Master]):
         master = Master(
             sorted(unbound | self._bound.keys()), plan_of(entry), timing_of(url), now
         )
-        super().__init__(hass, entry, f"{entry.title}: {line.title}", url, master)
+        super().__init__(
+            hass, entry, f"{entry.title}: {line.title}", url, line_at(url), master
+        )
         for address, pack in self._bound.items():
             pack.control = master.stations[address]
 

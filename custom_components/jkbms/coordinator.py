@@ -12,12 +12,19 @@ from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 
-from .const import CONF_ALLOW_WRITING, CONF_ASK_DEVICE_INFO, CONF_SOFTWARE_VERSION
+from .const import (
+    CONF_ALLOW_WRITING,
+    CONF_ASK_DEVICE_INFO,
+    CONF_SOFTWARE_VERSION,
+    CONF_UPDATE_INTERVAL,
+    DEFAULT_UPDATE_INTERVAL,
+)
 from .control import ControlCoordinator, Writer, ask_live, plan_of
 from .line_coordinator import LineCoordinator
-from .mode import Mode, mode_of
+from .mode import Mode, can_port, mode_of
 from .pack import Pack
 from .protocol.attribution import MASTER
+from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Datum, Field
 from .protocol.listener import Listener
 from .protocol.master import Master
@@ -48,8 +55,9 @@ from .subentries import (
     heard_bms,
     subentry_data,
 )
-from .transport.link import timing_of
-from .transport.session import LinkState
+from .transport.can_link import CanLine
+from .transport.link import line_at, timing_of
+from .transport.session import LinkState, Opener
 from .write_errors import check_writable, raise_for_result
 
 _LOGGER = logging.getLogger(__name__)
@@ -73,7 +81,7 @@ class Watch:
     keys: frozenset[str]
 
 
-class BusCoordinator(LineCoordinator[Master | Listener]):
+class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
     """Owns the line of one config entry and the packs on it."""
 
     config_entry: JkBmsConfigEntry
@@ -81,8 +89,14 @@ class BusCoordinator(LineCoordinator[Master | Listener]):
     def __init__(self, hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
         """Prepare the bus; nothing is opened yet."""
         url: str = entry.data[CONF_DEVICE]
-        machine = _create_machine(entry, url, hass.loop.time())
-        super().__init__(hass, entry, entry.title, url, machine)
+        opener: Opener[Any]
+        machine: Master | Listener | CanListener
+        if mode_of(entry) is Mode.CAN:
+            opener, machine = CanLine(can_port(entry)).open, _can_machine(entry)
+        else:
+            opener = line_at(url)
+            machine = _wire_machine(entry, url, hass.loop.time())
+        super().__init__(hass, entry, entry.title, url, opener, machine)
         self.packs: dict[str, Pack] = {}
         self._pack_at: dict[int, Pack] = {}
         self._listening: defaultdict[str, defaultdict[str, list[CALLBACK_TYPE]]] = (
@@ -109,8 +123,8 @@ class BusCoordinator(LineCoordinator[Master | Listener]):
 
     @property
     def listens(self) -> bool:
-        """Whether another master asks and this side sends nothing."""
-        return isinstance(self.machine, Listener)
+        """Whether packs speak by themselves, or to another master, and nobody is asked."""
+        return not isinstance(self.machine, Master)
 
     @property
     def master(self) -> Master:
@@ -257,6 +271,8 @@ class BusCoordinator(LineCoordinator[Master | Listener]):
                     if len(seen) == len(Block) and not read.done():
                         read.set_result(None)
                 case Availability(address) if pack := self._pack_at.get(address):
+                    if isinstance(self.machine, CanListener):
+                        self._say_clash(pack, pack.station.clashing)
                     self.wake(pack, ())
                     self._look_for_moved()
                 case ForeignMaster():
@@ -306,7 +322,7 @@ class BusCoordinator(LineCoordinator[Master | Listener]):
         known = {subentry.data[CONF_ADDRESS] for subentry in bms_subentries(entry)}
         for address, station in sorted(self.machine.stations.items()):
             if address not in known:
-                data = subentry_data(address, station.state, station.needs)
+                data = subentry_data(address, station.state, station.features)
                 self.hass.config_entries.async_add_subentry(
                     entry, heard_bms(address, data)
                 )
@@ -371,8 +387,18 @@ class BusCoordinator(LineCoordinator[Master | Listener]):
             _LOGGER.info("%s: %s does not answer any more", self.name, pack.name)
 
 
-def _create_machine(entry: ConfigEntry[Any], url: str, now: float) -> Master | Listener:
-    """Return who asks on the bus of an entry, or who only listens there."""
+def _can_machine(entry: ConfigEntry[Any]) -> CanListener:
+    """Return who listens on the CAN bus of an entry."""
+    addresses = [pack.data[CONF_ADDRESS] for pack in bms_subentries(entry)]
+    seconds = entry.options.get(CONF_UPDATE_INTERVAL, DEFAULT_UPDATE_INTERVAL)
+    only_standard = can_port(entry).traits.standard_only
+    return CanListener(
+        addresses, interval=float(seconds), hears_extended=not only_standard
+    )
+
+
+def _wire_machine(entry: ConfigEntry[Any], url: str, now: float) -> Master | Listener:
+    """Return who asks on the RS485 bus of an entry, or who only listens there."""
     packs = [subentry.data for subentry in bms_subentries(entry)]
     addresses = [data[CONF_ADDRESS] for data in packs]
     timing = timing_of(url)

@@ -31,7 +31,7 @@ from homeassistant.helpers.entity import EntityDescription
 from .protocol.datum import Datum, Field, Quantity, Role
 from .protocol.derived import DERIVED
 from .protocol.features import Features
-from .protocol.fields import FIELDS
+from .protocol.fields import CAN, FIELDS
 
 _AMPERE_HOUR: Final = "Ah"
 _MILLIOHM: Final = "mΩ"
@@ -159,7 +159,7 @@ CLOCK_DRIFT: Final[Datum[float]] = Datum(
 )
 """How far the BMS's clock is ahead of Home Assistant's."""
 
-_DATA: Final[tuple[Datum[Any], ...]] = (*FIELDS, *DERIVED, ONLINE, CLOCK_DRIFT)
+_DATA: Final[tuple[Datum[Any], ...]] = (*FIELDS, *DERIVED, *CAN, ONLINE, CLOCK_DRIFT)
 _SHOWN: Final = (Role.MEASUREMENT, Role.DIAGNOSTIC)
 
 

@@ -6,17 +6,18 @@ from typing import Any, Final
 
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
-from homeassistant.const import CONF_DEVICE
+from homeassistant.const import CONF_DEVICE, CONF_HOST
 from homeassistant.core import HomeAssistant
 
-from .const import CONF_SERIAL_NUMBER
+from .const import CONF_CAN, CONF_CHANNEL, CONF_SERIAL_NUMBER
 from .control import ControlCoordinator
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .mode import mode_of
 from .pack import Pack
+from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Role
 from .protocol.derived import DERIVED
-from .protocol.fields import DEVICE, FIELDS
+from .protocol.fields import CAN, DEVICE, FIELDS
 from .protocol.frames import build_frame
 from .protocol.layout import FRAME_HEAD
 from .protocol.listener import Listener
@@ -39,7 +40,7 @@ async def async_get_config_entry_diagnostics(
     """Return diagnostics for a bus, loaded or not."""
     data: dict[str, Any] = {
         "entry": {
-            "data": {**entry.data, CONF_DEVICE: masked_line(entry.data[CONF_DEVICE])},
+            "data": _masked_data(entry.data),
             "options": dict(entry.options),
             "state": entry.state.value,
         },
@@ -48,6 +49,17 @@ async def async_get_config_entry_diagnostics(
     if entry.state is ConfigEntryState.LOADED:
         data |= _bus(hass.loop.time(), entry.runtime_data)
     return data
+
+
+def _masked_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an entry or a control line without what is private in it."""
+    masked = dict(data)
+    if CONF_CAN in data:
+        masked[CONF_CAN] = async_redact_data(data[CONF_CAN], {CONF_CHANNEL, CONF_HOST})
+        masked[CONF_DEVICE] = REDACTED
+    elif CONF_DEVICE in data:
+        masked[CONF_DEVICE] = masked_line(data[CONF_DEVICE])
+    return masked
 
 
 def masked_line(url: str) -> str:
@@ -69,12 +81,9 @@ def masked_frame(block: Block, data: bytes) -> str:
 
 
 def _subentry(subentry: ConfigSubentry) -> dict[str, Any]:
-    data = dict(subentry.data)
-    if device := data.get(CONF_DEVICE):
-        data[CONF_DEVICE] = masked_line(device)
     return {
         "type": subentry.subentry_type,
-        "data": async_redact_data(data, _TO_REDACT),
+        "data": async_redact_data(_masked_data(subentry.data), _TO_REDACT),
     }
 
 
@@ -111,7 +120,18 @@ def _line(
     }
 
 
-def _machine(now: float, machine: Master | Listener) -> dict[str, Any]:
+def _machine(now: float, machine: Master | Listener | CanListener) -> dict[str, Any]:
+    if isinstance(machine, CanListener):
+        return {
+            "dialect": machine.dialect,
+            "clashing": list(machine.clashing),
+            "messages": {
+                "foreign": machine.foreign,
+                "malformed": machine.malformed,
+                "of_inverter": machine.of_inverter,
+                "implausible": machine.implausible,
+            },
+        }
     if isinstance(machine, Master):
         return {
             "another_master": machine.yielded,
@@ -178,7 +198,7 @@ def _values(values: Mapping[str, Any]) -> dict[str, Any]:
     return async_redact_data(
         {
             datum.key: values[datum.key]
-            for datum in (*FIELDS, *DERIVED)
+            for datum in (*FIELDS, *DERIVED, *CAN)
             if datum.key in values
         },
         _PRIVATE,

@@ -1,6 +1,8 @@
 """What the coordinators of all lines share: the line itself, and saying how it is."""
 
+from abc import abstractmethod
 import logging
+from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
@@ -8,16 +10,19 @@ from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
 from .const import DOMAIN
+from .protocol.can.machine import CanListener
 from .protocol.listener import Listener
 from .protocol.master import Master
 from .protocol.station import Event
 from .transport.link import LinkError, LinkFault
-from .transport.session import LinkState, LinkStatus, Session
+from .transport.session import LinkState, LinkStatus, Opener, Session
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class LineCoordinator[MachineT: Master | Listener](DataUpdateCoordinator[None]):
+class LineCoordinator[MachineT: Master | Listener | CanListener](
+    DataUpdateCoordinator[None]
+):
     """Holds one line of a config entry and feeds its machine."""
 
     def __init__(
@@ -26,15 +31,21 @@ class LineCoordinator[MachineT: Master | Listener](DataUpdateCoordinator[None]):
         entry: ConfigEntry,
         name: str,
         url: str,
+        opener: Opener[Any],
         machine: MachineT,
     ) -> None:
-        """Prepare the line; nothing is opened yet."""
+        """Prepare the line; nothing is opened yet.
+
+        What the opener's line hands over has to be what the machine takes.
+        """
         super().__init__(
             hass, _LOGGER, config_entry=entry, name=name, update_interval=None
         )
         self.url = url
         self.machine = machine
-        self.session = Session(url, machine, self._on_events, self._on_status)
+        self.session: Session[Any] = Session(
+            opener, machine, self._on_events, self._on_status
+        )
         self._started = False
 
     async def async_open(self) -> LinkError | None:
@@ -66,10 +77,10 @@ class LineCoordinator[MachineT: Master | Listener](DataUpdateCoordinator[None]):
             translation_placeholders={"url": self.url, "detail": detail},
         )
 
+    @abstractmethod
     @callback
     def _on_events(self, events: tuple[Event, ...]) -> None:
         """Take note of what has happened on the line."""
-        raise NotImplementedError
 
     @callback
     def _on_status(self, status: LinkStatus) -> None:

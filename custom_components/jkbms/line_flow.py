@@ -19,6 +19,7 @@ import probatio
 
 from .bus_flow import UNKNOWN, describe, paused
 from .const import DOMAIN
+from .mode import device_of
 from .ports import async_resolve, async_same_port
 from .protocol.state import BmsState
 from .protocol.survey import LISTEN_FOR, Finding
@@ -42,6 +43,7 @@ class LineFlow[
 
     def __init__(self) -> None:
         """Start with nothing known of the line."""
+        super().__init__()
         self._device = ""
         self._errors: dict[str, str] = {}
         self._look: asyncio.Task[str] | None = None
@@ -230,19 +232,20 @@ class LineFlow[
 
         return report
 
-    async def _async_refuse_used(self) -> None:
+    async def _async_refuse_used(self, port: str | None = None) -> None:
         """Refuse the port of another line, under whichever name."""
+        port = port or self._device
         entries = self.hass.config_entries.async_entries(DOMAIN, include_ignore=False)
         for entry in entries:
             for line, device in _lines(entry):
                 if line != self._own_line and await async_same_port(
-                    self.hass, device, self._device
+                    self.hass, device, port
                 ):
                     raise AbortFlow("already_configured")
 
 
 def _lines(entry: ConfigEntry) -> Iterator[tuple[str, str]]:
     """Yield what holds a port of an entry, and the port."""
-    yield entry.entry_id, entry.data[CONF_DEVICE]
+    yield entry.entry_id, device_of(entry.data)
     for line in control_lines(entry):
-        yield line.subentry_id, line.data[CONF_DEVICE]
+        yield line.subentry_id, device_of(line.data)

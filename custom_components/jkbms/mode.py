@@ -1,10 +1,15 @@
-"""Whether a bus is asked or only listened to."""
+"""What a bus is: asked, only listened to, or CAN; and what its entry keeps of that."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_DEVICE, CONF_MODE
+
+from .const import CONF_ACKNOWLEDGE, CONF_CAN
+from .transport.can_port import CanAdapter, CanPort, Channel
 
 
 class Mode(StrEnum):
@@ -14,6 +19,8 @@ class Mode(StrEnum):
     """It asks; nobody else may."""
     LISTENER = "listener"
     """It hears what another master asks; it sends nothing, ever."""
+    CAN = "can"
+    """It hears what packs, or a bank, say on CAN by themselves."""
 
 
 def mode_of(entry: ConfigEntry[Any]) -> Mode:
@@ -26,3 +33,26 @@ def bus_data(device: str, mode: Mode) -> dict[str, Any]:
     if mode is Mode.MASTER:
         return {CONF_DEVICE: device}
     return {CONF_DEVICE: device, CONF_MODE: mode}
+
+
+def can_data(port: CanPort) -> dict[str, Any]:
+    """Return the data of the entry of a CAN bus."""
+    return {CONF_DEVICE: port.name, CONF_MODE: Mode.CAN, CONF_CAN: port.dump()}
+
+
+def can_port(entry: ConfigEntry[Any]) -> CanPort:
+    """Return the adapter of a CAN bus, as its owner wants it to take part."""
+    port = CanPort.load(entry.data[CONF_CAN])
+    return replace(port, acknowledge=entry.options.get(CONF_ACKNOWLEDGE, False))
+
+
+def device_of(data: Mapping[str, Any]) -> str:
+    """Return the port that an entry or a control line holds."""
+    device: str = data[CONF_DEVICE]
+    if CONF_CAN not in data:
+        return device
+    port = CanPort.load(data[CONF_CAN])
+    if port.adapter is CanAdapter.CAN_TCP:
+        # The same gateway may be named as a serial line.
+        return f"socket://{port.host}:{port.port}"
+    return str(port.channel) if port.traits.channel is Channel.DEVICE else device

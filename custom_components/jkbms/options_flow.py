@@ -13,11 +13,14 @@ from homeassistant.helpers.selector import (
 import probatio
 
 from .const import (
+    CONF_ACKNOWLEDGE,
     CONF_ALLOW_WRITING,
     CONF_ASK_DEVICE_INFO,
     CONF_POLL_INTERVAL,
     CONF_RETURN_TO_MASTER,
+    CONF_UPDATE_INTERVAL,
     DEFAULT_POLL_INTERVAL,
+    DEFAULT_UPDATE_INTERVAL,
     MAX_POLL_INTERVAL,
     MIN_POLL_INTERVAL,
 )
@@ -34,6 +37,8 @@ class JkBmsOptionsFlow(OptionsFlow):
         """Show the options of a bus that is asked."""
         if mode_of(self.config_entry) is Mode.MASTER:
             return self._show("init", user_input, _asking())
+        if mode_of(self.config_entry) is Mode.CAN:
+            return await self.async_step_can()
         if any(control_lines(self.config_entry)):
             return await self.async_step_controlled()
         return await self.async_step_listening()
@@ -50,6 +55,20 @@ class JkBmsOptionsFlow(OptionsFlow):
         """Show the options of a bus that is listened to and has a control line."""
         return self._show("controlled", user_input, _asking() | _listening())
 
+    async def async_step_can(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options of a CAN bus, and of its control line if it has one."""
+        if any(control_lines(self.config_entry)):
+            return await self.async_step_can_controlled()
+        return self._show("can", user_input, _hearing())
+
+    async def async_step_can_controlled(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options of a CAN bus that has a control line."""
+        return self._show("can_controlled", user_input, _hearing() | _asking())
+
     def _show(
         self, step: str, user_input: dict[str, Any] | None, fields: dict[Any, Any]
     ) -> ConfigFlowResult:
@@ -65,8 +84,8 @@ class JkBmsOptionsFlow(OptionsFlow):
         )
 
 
-def _asking() -> dict[Any, Any]:
-    interval = NumberSelector(
+def _seconds() -> NumberSelector:
+    return NumberSelector(
         NumberSelectorConfig(
             min=MIN_POLL_INTERVAL,
             max=MAX_POLL_INTERVAL,
@@ -75,12 +94,24 @@ def _asking() -> dict[Any, Any]:
             mode=NumberSelectorMode.SLIDER,
         )
     )
+
+
+def _asking() -> dict[Any, Any]:
     return {
         probatio.Required(
             CONF_POLL_INTERVAL, default=DEFAULT_POLL_INTERVAL
-        ): probatio.All(interval, probatio.Coerce(int)),
+        ): probatio.All(_seconds(), probatio.Coerce(int)),
         probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
         probatio.Required(CONF_RETURN_TO_MASTER, default=False): BooleanSelector(),
+    }
+
+
+def _hearing() -> dict[Any, Any]:
+    return {
+        probatio.Required(
+            CONF_UPDATE_INTERVAL, default=DEFAULT_UPDATE_INTERVAL
+        ): probatio.All(_seconds(), probatio.Coerce(int)),
+        probatio.Required(CONF_ACKNOWLEDGE, default=False): BooleanSelector(),
     }
 
 

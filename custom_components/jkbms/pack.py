@@ -10,7 +10,6 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceInfo
 
 from .const import (
-    CONF_FEATURES,
     CONF_HARDWARE_VERSION,
     CONF_MODEL,
     CONF_SERIAL_NUMBER,
@@ -226,12 +225,11 @@ class Pack:
 
     def _remember(self, features: Features, state: BmsState) -> None:
         known = self._subentry.data
-        read = subentry_data(self.address, state)
+        read = subentry_data(self.address, state, features)
         data: dict[str, Any] = {
             **known,
             # Who only listens never hears who it is: what was read once stays.
             **{key: known.get(key) if v is None else v for key, v in read.items()},
-            CONF_FEATURES: features.dump(),
         }
         if (
             data == known

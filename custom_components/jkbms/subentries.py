@@ -20,7 +20,7 @@ from .const import (
     SUBENTRY_CONTROL_LINE,
 )
 from .notices import notify_moved
-from .protocol.datum import ALL_BLOCKS, Block
+from .protocol.can.machine import BANK_ADDRESS
 from .protocol.features import Features
 from .protocol.fields import BLUETOOTH_NAME
 from .protocol.state import BmsState
@@ -146,11 +146,10 @@ def learn_serial(
 
 
 def subentry_data(
-    address: int, state: BmsState, blocks: frozenset[Block] = ALL_BLOCKS
+    address: int, state: BmsState, features: Features | None
 ) -> dict[str, Any]:
-    """Return what to remember of a BMS of which these blocks were read at an address."""
+    """Return what to remember of a BMS at an address."""
     identity = state.identity
-    features = state.features_from(blocks)
     return {
         CONF_ADDRESS: address,
         CONF_SERIAL_NUMBER: identity.serial_number,
@@ -179,7 +178,7 @@ def heard_bms(address: int, data: Mapping[str, Any]) -> ConfigSubentry:
 
 def heard_title(address: int) -> str:
     """Return the name of a BMS of which nothing but its address is known."""
-    return f"JK BMS {address}"
+    return "JK BMS bank" if address == BANK_ADDRESS else f"JK BMS {address}"
 
 
 def suggested_title(address: int, state: BmsState) -> str:

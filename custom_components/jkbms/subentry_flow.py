@@ -65,9 +65,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         title = suggested_title(self._address, self._state)
         if title in {other.title for other in present}:
             title = f"{title} {self._address}"
-        return self.async_create_entry(
-            title=title, data=subentry_data(self._address, self._state)
-        )
+        return self.async_create_entry(title=title, data=self._data)
 
     async def async_step_replaced(
         self, user_input: dict[str, Any] | None = None
@@ -132,7 +130,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         subentry: ConfigSubentry | None,
     ) -> SubentryFlowResult:
         entry: JkBmsConfigEntry = self._get_entry()
-        if mode_of(entry) is Mode.LISTENER:
+        if mode_of(entry) is not Mode.MASTER:
             if subentry is None:
                 return self.async_abort(reason="listening")
             return await self.async_step_tell(user_input)
@@ -191,6 +189,10 @@ class BmsSubentryFlow(ConfigSubentryFlow):
             },
         )
 
+    @property
+    def _data(self) -> dict[str, Any]:
+        return subentry_data(self._address, self._state, self._state.features)
+
     def _show_answer(self, step: str, more: dict[str, str]) -> SubentryFlowResult:
         return self.async_show_form(
             step_id=step,
@@ -207,7 +209,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         return self.async_update_and_abort(
             self._get_entry(),
             subentry,
-            data=subentry_data(self._address, self._state),
+            data=self._data,
         )
 
 

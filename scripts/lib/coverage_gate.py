@@ -28,11 +28,23 @@ class Gate:
 
 
 _PACKAGE: Final = "custom_components/jkbms"
+_FLOWS: Final = tuple(
+    f"{_PACKAGE}/{name}.py"
+    for name in (
+        "config_flow",
+        "line_flow",
+        "can_flow",
+        "control_flow",
+        "subentry_flow",
+        "options_flow",
+        "bus_flow",
+    )
+)
 
 GATES: Final = (
     Gate(name="protocol", paths=(f"{_PACKAGE}/protocol/",), percent=100),
     Gate(name="transport", paths=(f"{_PACKAGE}/transport/",), percent=100),
-    Gate(name="config flow", paths=(f"{_PACKAGE}/config_flow.py",), percent=100),
+    Gate(name="config flow", paths=_FLOWS, percent=100),
     Gate(name="integration", paths=(f"{_PACKAGE}/",), percent=95),
     Gate(name="simulator", paths=("simulator/",), percent=95),
 )

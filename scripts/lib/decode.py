@@ -2,9 +2,10 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 import json
 import math
 import os
@@ -50,10 +51,12 @@ from custom_components.jkbms.protocol.logbook import (
 )
 from custom_components.jkbms.protocol.plausibility import implausible
 from custom_components.jkbms.protocol.stream import Framer
+from scripts.lib.candump import Dump
 
 type Line = dict[str, Any]
+type Summary = Callable[[Counter[str], set[int]], str]
 
-PROTOCOLS: Final = ("rs485",)
+PROTOCOLS: Final = ("rs485", "can")
 
 
 class UsageError(Exception):
@@ -212,19 +215,37 @@ def plain(value: object) -> object:
 
 def read_input(path: str, *, raw: bool) -> bytes:
     """Return the bytes of a file or of the standard input; raises UsageError."""
-    try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    data = _content(path)
     if raw:
         return data
-    name = "the standard input" if path == "-" else path
     try:
         return bytes.fromhex("".join(data.decode("utf-8-sig").split()))
     except ValueError:
         raise UsageError(
-            f"{name} is not text of hexadecimal digits in pairs (--raw reads binary)"
+            f"{_name(path)} is not text of hexadecimal digits in pairs (--raw reads binary)"
         ) from None
+
+
+def read_dump(path: str) -> Dump:
+    """Return the lines of candump in a file or the standard input; raises UsageError."""
+    try:
+        dump = Dump.read(_content(path).decode("utf-8-sig"))
+    except ValueError:
+        raise UsageError(f"{_name(path)} is no text") from None
+    if dump.unreadable and not dump.messages and not dump.skipped:
+        raise UsageError(f"{_name(path)} has no lines of candump")
+    return dump
+
+
+def _content(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _name(path: str) -> str:
+    return "the standard input" if path == "-" else path
 
 
 def summary(data: bytes, lines: Counter[str], addresses: set[int]) -> str:
@@ -253,21 +274,35 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
+def _read_rs485(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
+    data = read_input(path, raw=raw)
+    return describe(data), partial(summary, data)
+
+
+def _read_can(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
+    if raw:
+        raise UsageError("--raw does not go with CAN: candump writes text")
+    dump = read_dump(path)
+    lines = ({k: plain(v) for k, v in line.items()} for line in dump.lines())
+    return lines, dump.summary
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Decode what the arguments name."""
     options = parser()
     chosen = options.parse_args(arguments)
+    read = _read_can if chosen.protocol == "can" else _read_rs485
     try:
-        data = read_input(chosen.file, raw=chosen.raw)
+        told, sum_up = read(chosen.file, raw=chosen.raw)
     except UsageError as error:
         options.error(str(error))
     kinds: Counter[str] = Counter()
     addresses: set[int] = set()
-    for line in describe(data):
+    for line in told:
         kinds[line["type"]] += 1
         addresses |= {line["address"]} if "address" in line else set()
         print(json.dumps(line, ensure_ascii=False, allow_nan=False))
-    print(summary(data, kinds, addresses), file=sys.stderr)
+    print(sum_up(kinds, addresses), file=sys.stderr)
     return 0
 
 

@@ -136,6 +136,8 @@ async def add_bus(home: HomeAssistant, url: str, say: Callable[[str], None]) -> 
                 )
             case "form":
                 step = await home.post(flow, _answers(step, url))
+            case "menu" if step["step_id"] == "user":
+                step = await home.post(flow, {"next_step_id": "rs485"})
             case "menu" if step["step_id"] == "confirm_scan":
                 step = await home.post(flow, {"next_step_id": "scan"})
             case "menu":

@@ -45,7 +45,9 @@ OPTION_NAMES: Final = {
     "discharge_overcurrent": "Discharge over-current",
     "discharging": "Discharging",
     "float": "Float",
+    "general": "General",
     "high_soc": "High SoC",
+    "important": "Important",
     "lfp": "LFP",
     "li_ion": "Li-ion",
     "low_soc": "Low SoC",
@@ -55,6 +57,7 @@ OPTION_NAMES: Final = {
     "none": "None",
     "off": "Off",
     "remote_control": "Remote control",
+    "serious": "Serious",
     "system_alarm": "System alarm",
 }
 """The English names of what a sensor may say."""

@@ -115,3 +115,33 @@ def golden_frames() -> tuple[GoldenFrame, ...]:
         )
         for name, item in items.items()
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CanCapture:
+    """CAN messages of one source, with only what it states about them."""
+
+    id: str
+    kind: str
+    source: str
+    messages: tuple[tuple[int, bytes, bool], ...]
+    """Id, content, and whether the id has 29 bits."""
+    expected: Mapping[str, Any]
+
+
+@cache
+def can_messages() -> tuple[CanCapture, ...]:
+    """Return what was said on CAN buses, and the examples of the vendor's documents."""
+    return tuple(
+        CanCapture(
+            id=item["id"],
+            kind=item["kind"],
+            source=item["source"],
+            messages=tuple(
+                (int(code, 16), bytes.fromhex(data), int(code, 16) > 0x7FF)
+                for code, data in item["hex"]
+            ),
+            expected=item["expected"],
+        )
+        for item in json.loads((FOLDER / "can.json").read_text(encoding="utf-8"))
+    )

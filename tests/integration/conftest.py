@@ -21,6 +21,8 @@ from simulator import Bank, SlaveLine, Speed, TcpServer, serve_tcp
 from .bus import set_up, subentry_id, title
 from .common import Fix
 from .dialog import TEXTS
+from .house import House
+from .listening import Recorded, listening, load
 
 
 @pytest.fixture(autouse=True)
@@ -163,3 +165,17 @@ async def fix(hass: HomeAssistant) -> Fix:
         return dict(result)
 
     return walk
+
+
+@pytest.fixture
+async def house(hass: HomeAssistant, bank: Bank) -> AsyncIterator[House]:
+    """A bus that is listened to, and sockets that are not connected yet."""
+    sockets = SlaveLine(bank, speed=Speed.FAST)
+    async with serve_tcp(Recorded(bank)) as bus, serve_tcp(sockets) as control:
+        entry = listening(bus.url, *bank.addresses)
+        await load(hass, entry, *bank.addresses)
+        yield House(bank, bus, control, entry)
+        await hass.async_block_till_done()
+        if entry.state is ConfigEntryState.LOADED:
+            assert await hass.config_entries.async_unload(entry.entry_id)
+            await hass.async_block_till_done()

@@ -42,10 +42,12 @@ class Dialog:
         """The texts that were shown beside progress bars."""
 
     @classmethod
-    async def add(cls, hass: HomeAssistant) -> Self:
-        """Add an integration entry."""
+    async def add(cls, hass: HomeAssistant, kind: str = "rs485") -> Self:
+        """Add an integration entry: a bus of some kind."""
         self = cls(hass, hass.config_entries.flow, TEXTS["config"])
-        return await self._begin(DOMAIN, {"source": SOURCE_USER})
+        await self._begin(DOMAIN, {"source": SOURCE_USER})
+        assert self.step == "user"
+        return await self.choose(kind)
 
     @classmethod
     async def reconfigure(cls, hass: HomeAssistant, entry: ConfigEntry) -> Self:

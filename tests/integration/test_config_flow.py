@@ -65,7 +65,7 @@ async def test_a_gateway_is_listened_to_then_asked_and_its_packs_become_subentri
     hass: HomeAssistant, gateway: TcpServer, line: SlaveLine
 ) -> None:
     dialog = await Dialog.add(hass)
-    assert dialog.step == "user"
+    assert dialog.step == "rs485"
     assert dialog.errors == {}
     await dialog.submit(device=f"127.0.0.1:{gateway.port}")
     assert dialog.actions == ["listen"]
@@ -275,7 +275,7 @@ async def test_what_is_no_address_is_refused_and_the_flow_goes_on(
     hass: HomeAssistant, gateway: TcpServer, typed: str
 ) -> None:
     dialog = await _add(hass, typed)
-    assert dialog.step == "user"
+    assert dialog.step == "rs485"
     assert dialog.errors == {"device": "invalid_address"}
     await dialog.look_again()
     assert dialog.errors == {"device": "invalid_address"}
@@ -412,7 +412,7 @@ async def test_a_line_that_cannot_be_opened_is_explained_and_the_flow_goes_on(
     dialog = await Dialog.add(hass)
     with trouble() as device:
         await dialog.submit(device=device)
-    assert dialog.step == "user"
+    assert dialog.step == "rs485"
     assert dialog.errors == {"base": fault}
     assert dialog.placeholders["port"].endswith(device)
     await dialog.submit(device=gateway.url)
@@ -439,7 +439,7 @@ async def test_a_gateway_that_hangs_up_is_explained_and_the_flow_goes_on(
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     dialog = await _add(hass, f"127.0.0.1:{port}")
-    assert dialog.step == "user"
+    assert dialog.step == "rs485"
     assert dialog.errors == {"base": "lost"}
     server.close()
     await server.wait_closed()
@@ -453,7 +453,7 @@ async def test_a_gateway_that_dies_between_listening_and_asking_is_explained(
     dialog = await _add(hass, gateway.url)
     await gateway.stop()
     await dialog.choose("scan")
-    assert dialog.step == "user"
+    assert dialog.step == "rs485"
     assert dialog.errors == {"base": "refused"}
     await gateway.start()
     await dialog.submit(device=gateway.url)
@@ -473,7 +473,7 @@ async def test_silence_is_explained_and_asking_again_finds_packs_that_woke_up(
     assert dialog.step == "silence"
     assert dialog.shown["menu_options"] == ("scan", "follow", "port")
     await dialog.choose("port")
-    assert dialog.step == "user"
+    assert dialog.step == "rs485"
     assert dialog.errors == {}
     await dialog.submit(device=gateway.url)
     await dialog.choose("scan")
@@ -527,7 +527,7 @@ async def test_the_packs_heard_beside_another_master_are_listed(
         assert dialog.placeholders["heard"] == "0, 1"
         assert dialog.shown["menu_options"] == ("follow", "listen", "port", "overrule")
         await dialog.choose("port")
-        assert dialog.step == "user"
+        assert dialog.step == "rs485"
         dialog.close()
 
 

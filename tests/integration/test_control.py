@@ -1,36 +1,23 @@
 """A second line for packs that are only listened to: they are asked and set there."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from homeassistant.components.diagnostics import REDACTED
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.diagnostics import async_get_config_entry_diagnostics
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY
-from simulator import (
-    Bank,
-    MasterLine,
-    Pack,
-    SlaveLine,
-    Speed,
-    TcpServer,
-    serve_tcp,
-    trios,
-)
+from simulator import Bank, MasterLine, SlaveLine, Speed, TcpServer
 
 from .bus import entity_id, state_of, subentry_id
 from .common import Fix, device_of, issue, notices, said, voltage, wait_until
-from .dialog import Dialog
-from .test_listener import Recorded, addresses_of, is_heard, listening, load, registry
+from .house import House, connect, controlled, is_controlled, set_number, set_voltage
+from .listening import addresses_of, is_heard, registry
 
 pytestmark = [
     pytest.mark.simulated_time,
@@ -38,93 +25,10 @@ pytestmark = [
 ]
 
 
-@dataclass
-class House:
-    """A bank, the bus on which its master asks, and its RS485-1 sockets."""
-
-    bank: Bank
-    bus: TcpServer
-    sockets: TcpServer
-    entry: MockConfigEntry
-
-    @property
-    def line(self) -> Recorded:
-        """The bus; it keeps what it was sent."""
-        assert isinstance(self.bus.line, Recorded)
-        return self.bus.line
-
-    @property
-    def control(self) -> ConfigSubentry:
-        """The control line's subentry."""
-        return next(
-            one
-            for one in self.entry.subentries.values()
-            if one.subentry_type == "control_line"
-        )
-
-
 @pytest.fixture
 def bank() -> Bank:
     """The master and two slaves."""
     return Bank.default(range(3), still=True)
-
-
-@pytest.fixture
-async def house(hass: HomeAssistant, bank: Bank) -> AsyncIterator[House]:
-    """A bus that is listened to, and sockets that are not connected yet."""
-    sockets = SlaveLine(bank, speed=Speed.FAST)
-    async with serve_tcp(Recorded(bank)) as bus, serve_tcp(sockets) as control:
-        entry = listening(bus.url, *bank.addresses)
-        await load(hass, entry, *bank.addresses)
-        yield House(bank, bus, control, entry)
-        await hass.async_block_till_done()
-        if entry.state is ConfigEntryState.LOADED:
-            assert await hass.config_entries.async_unload(entry.entry_id)
-            await hass.async_block_till_done()
-
-
-async def connect(hass: HomeAssistant, house: House) -> Dialog:
-    """Go through the dialog up to what it has found."""
-    dialog = await Dialog.add_control_line(hass, house.entry)
-    assert dialog.step == "user"
-    await dialog.submit(device=house.sockets.url)
-    assert dialog.step == "confirm_scan"
-    return await dialog.choose("scan")
-
-
-def is_controlled(entry: MockConfigEntry, *addresses: int) -> bool:
-    """Whether exactly these packs can be asked and set, and were read."""
-    if entry.state is not ConfigEntryState.LOADED:
-        return False
-    packs = entry.runtime_data.packs.values()
-    reached = {p.address for p in packs if p.control and p.control.available}
-    return reached == set(addresses) and all(p.available for p in packs)
-
-
-async def controlled(hass: HomeAssistant, house: House) -> House:
-    """Add the control line and wait until it is used."""
-    dialog = await connect(hass, house)
-    assert dialog.step == "confirm"
-    await dialog.submit()
-    assert dialog.step == "created"
-    await wait_until(lambda: is_controlled(house.entry, *house.bank.addresses))
-    await hass.async_block_till_done()
-    return house
-
-
-def set_voltage(hass: HomeAssistant, address: int) -> str:
-    """The state of a control."""
-    return state_of(hass, "number", address, "balance_starting_voltage").state
-
-
-async def set_number(hass: HomeAssistant, address: int, key: str, value: float) -> None:
-    """Change a setting as a person does."""
-    await hass.services.async_call(
-        "number",
-        "set_value",
-        {"entity_id": entity_id(hass, "number", address, key), "value": value},
-        blocking=True,
-    )
 
 
 async def test_a_control_line_adds_device_info_and_controls_to_the_same_packs(
@@ -303,90 +207,6 @@ async def test_the_socket_of_the_master_alone_serves_the_master_alone(
     assert house.bank[2].number_of("balance_start_voltage") == 3430
 
 
-@pytest.fixture
-def twins() -> Bank:
-    """A master, and two packs whose counters and settings are the same."""
-    trio = trios()[0]
-    return Bank([Pack(trio, address, still=True) for address in range(3)])
-
-
-class TestTwins:
-    """Packs that nothing but their serial numbers tell apart."""
-
-    @pytest.fixture
-    def bank(self, twins: Bank) -> Bank:
-        """All alike."""
-        return twins
-
-    async def test_their_owner_is_asked(
-        self, hass: HomeAssistant, house: House
-    ) -> None:
-        dialog = await connect(hass, house)
-        for address in (0, 1):
-            assert dialog.step == "which_pack"
-            assert dialog.placeholders["address"] == str(address)
-            assert dialog.placeholders["serial"] == house.bank[address].serial
-            await dialog.submit(pack=subentry_id(address))
-        assert dialog.step == "which_pack"
-        options = dialog.shown["data_schema"].schema["pack"].config["options"]
-        assert [option["value"] for option in options] == ["pack2", "none"]
-        await dialog.submit(pack="none")
-        assert dialog.step == "confirm"
-        assert dialog.placeholders["found"].splitlines()[2].endswith("| – |")
-        await dialog.submit()
-        # The last one is left, so it needs no answer.
-        await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
-        assert house.control.data["packs"]["2"] == "pack2"
-
-    async def test_they_are_told_apart_by_serial_numbers_that_were_entered(
-        self, hass: HomeAssistant, house: House
-    ) -> None:
-        for address in (1, 2):
-            dialog = await Dialog.reconfigure_bms(
-                hass, house.entry, subentry_id(address)
-            )
-            assert dialog.step == "tell"
-            if address == 2:
-                await dialog.submit(address="2", serial_number=house.bank[1].serial)
-                assert dialog.errors == {"serial_number": "already_added"}
-                await dialog.submit(address="2", serial_number="not one")
-                assert dialog.errors == {"serial_number": "not_a_serial_number"}
-            serial = house.bank[address].serial
-            await dialog.submit(address=str(address), serial_number=f" {serial} ")
-            assert dialog.step == "abort:reconfigure_successful"
-            await hass.async_block_till_done()
-        await wait_until(lambda: is_heard(house.entry, 0, 1, 2))
-        await controlled(hass, house)
-
-    async def test_a_repair_asks_where_the_dialog_did_not(
-        self, hass: HomeAssistant, house: House, fix: Fix
-    ) -> None:
-        dialog = await connect(hass, house)
-        for _ in range(3):
-            await dialog.submit(pack="none")
-        assert dialog.step == "confirm"
-        await dialog.submit()
-        line = house.control.subentry_id
-        await wait_until(lambda: issue(hass, "control_choice", f"{line}_1"))
-        await wait_until(lambda: is_controlled(house.entry))
-        found = issue(hass, "control_choice", f"{line}_1")
-        assert found is not None
-        assert found.translation_placeholders == {
-            "bus": "Bus",
-            "address": "1",
-            "heard": house.bank[1].serial,
-            "packs": "Pack 0, Pack 1, Pack 2",
-        }
-        await fix(found, "pack1")
-        await wait_until(lambda: is_controlled(house.entry, 1))
-        await wait_until(lambda: issue(hass, "control_choice", f"{line}_2"))
-        assert issue(hass, "control_choice", f"{line}_1") is None
-        other = issue(hass, "control_choice", f"{line}_2")
-        assert other is not None
-        await fix(other, "pack2")
-        await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
-
-
 async def test_another_bms_at_a_known_place_is_neither_shown_nor_set(
     hass: HomeAssistant, house: House
 ) -> None:
@@ -469,102 +289,40 @@ async def test_another_master_on_the_control_line_is_left_in_peace(
     assert not issue(hass, "control_foreign_master", line)
 
 
-async def test_the_bus_itself_is_no_control_line(
-    hass: HomeAssistant, house: House
-) -> None:
-    dialog = await Dialog.add_control_line(hass, house.entry)
-    await dialog.submit(device=house.bus.url)
-    assert dialog.step == "abort:already_configured"
-    async with serve_tcp(MasterLine(house.bank, speed=Speed.FAST)) as second:
-        dialog = await Dialog.add_control_line(hass, house.entry)
-        await dialog.submit(device=second.url)
-        assert dialog.step == "foreign_master"
-        assert dialog.shown["menu_options"] == ("listen", "port")
-        dialog.close()
-        await hass.async_block_till_done()
-
-
-async def test_the_port_of_a_control_line_is_taken_for_others(
-    hass: HomeAssistant, house: House
+async def test_a_control_line_is_asked_again_when_its_owner_wants_that(
+    hass: HomeAssistant, house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     await controlled(hass, house)
-    dialog = await Dialog.add(hass)
-    await dialog.submit(device=house.sockets.url)
-    assert dialog.step == "abort:already_configured"
-
-
-async def test_strangers_on_a_control_line_are_named(
-    hass: HomeAssistant, house: House
-) -> None:
-    strangers = Bank.default(range(4, 6), still=True)
-    for pack in strangers:
-        pack.set("soc", 5)
-        pack.set("run_time", 5)
-    house.sockets.line = SlaveLine(strangers, speed=Speed.FAST)
-    dialog = await connect(hass, house)
-    assert dialog.step == "strangers"
-    assert strangers[4].serial in dialog.placeholders["found"]
-    await dialog.choose("confirm")
-    assert dialog.step == "confirm"
-    await dialog.submit()
-    assert dialog.step == "created"
-    await wait_until(lambda: is_heard_again(house.entry))
-    assert house.control.data["packs"] == {}
-
-
-def is_heard_again(entry: MockConfigEntry) -> bool:
-    """Whether the packs of the bus are heard, whatever the control line has."""
-    return entry.state is ConfigEntryState.LOADED and all(
-        pack.available for pack in entry.runtime_data.packs.values()
+    before = house.entry.runtime_data
+    hass.config_entries.async_update_entry(
+        house.entry, options={"allow_writing": True, "return_to_master": True}
     )
-
-
-async def test_the_control_line_moves_to_another_port(
-    hass: HomeAssistant, house: House
-) -> None:
-    await controlled(hass, house)
+    await wait_until(
+        lambda: (
+            is_controlled(house.entry, 0, 1, 2)
+            and house.entry.runtime_data is not before
+        )
+    )
+    wire = house.sockets.line
+    house.sockets.line = MasterLine(house.bank, speed=Speed.FAST, chunk=400)
     line = house.control.subentry_id
-    async with serve_tcp(SlaveLine(house.bank, speed=Speed.FAST)) as moved:
-        dialog = await Dialog.reconfigure_control_line(hass, house.entry, line)
-        assert dialog.step == "reconfigure"
-        assert dialog.placeholders["port"] == house.sockets.url
-        await dialog.submit(device=moved.url)
-        await dialog.choose("scan")
-        assert dialog.step == "confirm"
-        await dialog.submit()
-        assert dialog.step == "abort:reconfigure_successful"
-        await wait_until(lambda: moved.clients == 1)
-        await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
-        assert house.sockets.clients == 0
-        assert house.control.subentry_id == line
-        # And back, looked at on its own port: the bus pauses meanwhile.
-        dialog = await Dialog.reconfigure_control_line(hass, house.entry, line)
-        await dialog.submit(device=moved.url)
-        await (await dialog.choose("scan")).submit()
-        await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
-        await hass.async_block_till_done()
-        assert await hass.config_entries.async_unload(house.entry.entry_id)
+    await wait_until(lambda: issue(hass, "control_foreign_master", line))
+    house.sockets.line = wire
+    await wait_until(lambda: not issue(hass, "control_foreign_master", line), 120)
+    assert len(said(caplog, "asking again")) == 1
+    await set_number(hass, 1, "balance_starting_voltage", 3.42)
 
 
-async def test_the_options_of_both_lines_are_offered(
+async def test_both_lines_are_asked_when_somebody_wants_fresh_values(
     hass: HomeAssistant, house: House
 ) -> None:
-    dialog = await Dialog.options(hass, house.entry)
-    assert dialog.step == "listening"
-    dialog.close()
     await controlled(hass, house)
-    dialog = await Dialog.options(hass, house.entry)
-    assert dialog.step == "controlled"
-    await dialog.submit(
-        poll_interval=2,
-        allow_writing=False,
-        return_to_master=False,
-        ask_device_info=False,
-    )
-    assert dialog.step == "created"
-    await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
-    await hass.async_block_till_done()
-    assert set_voltage(hass, 1) == STATE_UNAVAILABLE
+    await asyncio.sleep(10.5)
+    before = house.bank[1].asked[Block.LIVE.trigger]
+    await house.entry.runtime_data.async_request_refresh()
+    begin = hass.loop.time()
+    await wait_until(lambda: house.bank[1].asked[Block.LIVE.trigger] > before)
+    assert hass.loop.time() - begin < 1
 
 
 async def test_diagnostics_tell_of_both_lines_and_of_nobody(
@@ -582,11 +340,3 @@ async def test_diagnostics_tell_of_both_lines_and_of_nobody(
         assert house.bank[address].serial not in text
     assert house.sockets.url not in text
     assert f"socket://{REDACTED}" in text
-
-
-async def test_a_control_line_needs_a_bus_that_runs(
-    hass: HomeAssistant, house: House
-) -> None:
-    assert await hass.config_entries.async_unload(house.entry.entry_id)
-    dialog = await Dialog.add_control_line(hass, house.entry)
-    assert dialog.step == "abort:not_loaded"

@@ -29,7 +29,7 @@ from custom_components.jkbms.descriptions import (
 from custom_components.jkbms.protocol.datum import Field, Quantity, Role
 from custom_components.jkbms.protocol.derived import DERIVED
 from custom_components.jkbms.protocol.features import Features
-from custom_components.jkbms.protocol.fields import BALANCER, FIELDS, settings
+from custom_components.jkbms.protocol.fields import BALANCER, CAN, FIELDS, settings
 
 PACKAGE: Final = Path(__file__).parents[2] / "custom_components" / "jkbms"
 KEYS: Final = Path(__file__).with_name("frozen_keys.txt")
@@ -73,7 +73,7 @@ def test_every_quantity_means_something() -> None:
 def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
     shown = {
         d.key
-        for d in (*FIELDS, *DERIVED)
+        for d in (*FIELDS, *DERIVED, *CAN)
         if d.role in (Role.MEASUREMENT, Role.DIAGNOSTIC, Role.SETTING)
     }
     assert {d.datum.key for d in (*SENSORS, *BINARY_SENSORS)} == shown | {

@@ -61,10 +61,11 @@ RULES: Final = (
         allows=lambda name: is_standard_library(name) or within(name, PROTOCOL),
     ),
     Rule(
-        says="transport imports the standard library, serialx, protocol and itself",
+        says="transport imports the standard library, serialx, python-can, protocol and itself",
         modules=(TRANSPORT,),
         allows=lambda name: (
-            is_standard_library(name) or within(name, "serialx", PROTOCOL, TRANSPORT)
+            is_standard_library(name)
+            or within(name, "serialx", "can", PROTOCOL, TRANSPORT)
         ),
     ),
     Rule(

@@ -11,7 +11,7 @@ from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.station import Availability, Event, Updated
 from custom_components.jkbms.protocol.write_job import WriteResult
 from custom_components.jkbms.protocol.writing import Change
-from custom_components.jkbms.transport.link import LinkFault, timing_of
+from custom_components.jkbms.transport.link import LinkFault, line_at, timing_of
 from custom_components.jkbms.transport.session import LinkState, LinkStatus, Session
 
 from .peers import until
@@ -31,7 +31,7 @@ class Rig:
             addresses, Plan(live=live), timing_of(url), self.loop.time()
         )
         self.session = Session(
-            url, self.master, self.events.extend, self.statuses.append
+            line_at(url), self.master, self.events.extend, self.statuses.append
         )
 
     @property

@@ -310,7 +310,7 @@ async def test_a_line_that_fails_while_it_is_opened_is_not_left_open(
     def fail(_: socket.socket) -> None:
         raise OSError(errno.EINVAL, "no")
 
-    monkeypatch.setattr(link_module, "_keep_alive", fail)
+    monkeypatch.setattr(link_module, "keep_alive", fail)
     async with serve_tcp(four_packs()) as server:
         assert await refused(server.url) is LinkFault.FAILED
         await until(lambda: not server.clients)

@@ -46,9 +46,9 @@ class Derived[T](Datum[T]):
     compute: Callable[[Reading], T | None]
 
 
-def number(values: Values, field: Field[Any]) -> float | None:
-    """Return the value of a numeric field, None where it is unknown."""
-    value = values.get(field.key)
+def number(values: Values, datum: Datum[Any]) -> float | None:
+    """Return the value of a numeric datum, None where it is unknown."""
+    value = values.get(datum.key)
     return value if isinstance(value, int | float) else None
 
 
@@ -165,7 +165,11 @@ def _errors(reading: Reading) -> str | None:
     word = _word(reading, ALARM_BITMASK)
     if word is None:
         return None
-    names = [alarm.name for alarm in active(word & ~NOTICE_MASK)]
+    return listed([alarm.name for alarm in active(word & ~NOTICE_MASK)])
+
+
+def listed(names: list[str]) -> str:
+    """Return the names as one text that fits, "OK" for none."""
     shown = names[:_MAX_NAMED]
     if more := len(names) - len(shown):
         shown.append(f"{more} more")

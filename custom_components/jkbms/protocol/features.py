@@ -1,15 +1,16 @@
 """What a BMS has, learnt from its blocks: cells, probes, a heater, its firmware."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from .datum import Datum, Firmware, Hardware
-from .fields import FIELDS
+from .fields import CAN, FIELDS
 
 _PROBES: Final = tuple(
     field.key for field in FIELDS if field.hardware is Hardware.PROBE
 )
+_ON_CAN: Final = {datum.key for datum in CAN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,10 @@ class Features:
     """The keys of the probes that are fitted."""
     heater: bool
     firmware: Firmware | None
+    keys: tuple[str, ...] = ()
+    """What it tells on CAN, sorted."""
+    has_blocks: bool = True
+    """Whether its blocks can be read, on RS485."""
 
     @classmethod
     def of(
@@ -31,33 +36,48 @@ class Features:
         firmware: Firmware | None,
         *,
         heater: bool,
+        keys: Iterable[str] | None = None,
     ) -> Self:
-        """Return the features that the values of all blocks tell of."""
-        probes = tuple(key for key in _PROBES if values.get(key) is not None)
-        return cls(cells=cells, probes=probes, heater=heater, firmware=firmware)
+        """Return the features that the values tell of: all blocks, or keys on CAN."""
+        return cls(
+            cells=cells,
+            probes=tuple(key for key in _PROBES if values.get(key) is not None),
+            heater=heater,
+            firmware=firmware,
+            keys=() if keys is None else tuple(sorted(keys)),
+            has_blocks=keys is None,
+        )
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Self:
         """Return what `dump` has stored."""
+        keys = data.get("keys")
         return cls(
             cells=tuple(data["cells"]),
             probes=tuple(data["probes"]),
             heater=data["heater"],
             firmware=Firmware.parse(data["firmware"]),
+            keys=() if keys is None else tuple(keys),
+            has_blocks=data.get("has_blocks", keys is None),
         )
 
     def dump(self) -> dict[str, Any]:
         """Return plain data to store."""
+        on_can = {"keys": list(self.keys), "has_blocks": self.has_blocks}
         return {
             "cells": list(self.cells),
             "probes": list(self.probes),
             "heater": self.heater,
             "firmware": None if self.firmware is None else str(self.firmware),
+            **(on_can if self.keys or not self.has_blocks else {}),
         }
 
     def has(self, datum: Datum[Any]) -> bool:
         """Tell whether the BMS can have this value at all."""
         if not datum.applies_to(self.firmware):
+            return False
+        in_blocks = self.has_blocks and datum.key not in _ON_CAN
+        if not in_blocks and datum.key not in self.keys:
             return False
         match datum.hardware:
             case Hardware.CELL:
@@ -81,4 +101,6 @@ class Features:
             probes=tuple(k for k in _PROBES if k in self.probes or k in other.probes),
             heater=self.heater or other.heater,
             firmware=other.firmware or self.firmware,
+            keys=tuple(sorted({*self.keys, *other.keys})),
+            has_blocks=self.has_blocks or other.has_blocks,
         )

@@ -1,7 +1,7 @@
 """One open line: a serial port, a gateway, or a proxy, behind one URL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 import contextlib
 from enum import StrEnum
 import errno
@@ -41,6 +41,13 @@ class LinkFault(StrEnum):
     """The line was open and has closed."""
     SILENT = "silent"
     """The line is open, and nobody on it answers."""
+    MISSING_DRIVER = "missing_driver"
+    """What a CAN adapter needs is not installed, or not in this system."""
+    NO_SUCH_INTERFACE = "no_such_interface"
+    INTERFACE_DOWN = "interface_down"
+    """The CAN interface is there and was not brought up."""
+    BUS_ERRORS = "bus_errors"
+    """A CAN bus on which nothing but errors is heard: its bit rate is another one."""
     FAILED = "failed"
 
 
@@ -122,6 +129,8 @@ class Link(asyncio.Protocol):
         """Prepare a line; `open` makes one."""
         self._receive = receive
         self._lost = lost
+        self._rest = 0.0
+        self._reading: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.get_running_loop().create_future()
 
@@ -131,9 +140,15 @@ class Link(asyncio.Protocol):
         url: str,
         receive: Callable[[bytes], None],
         lost: Callable[[Exception | None], None],
+        rest: float = 0.0,
     ) -> Self:
-        """Open the line for this process alone; raises LinkError."""
+        """Open the line for this process alone; raises LinkError.
+
+        With `rest`, bytes are fetched no more often than every so many seconds; what
+        trickles in meanwhile waits in the kernel.
+        """
         link = cls(receive, lost)
+        link._rest = rest
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await link._connect(url)
@@ -154,7 +169,7 @@ class Link(asyncio.Protocol):
             transport, _ = await loop.create_connection(
                 lambda: self, parts.hostname, parts.port
             )
-            _keep_alive(transport.get_extra_info("socket"))
+            keep_alive(transport.get_extra_info("socket"))
             return
         await create_serial_connection(
             loop, lambda: self, url, baudrate=BAUD_RATE, exclusive=True
@@ -192,21 +207,45 @@ class Link(asyncio.Protocol):
     @override
     def data_received(self, data: bytes) -> None:
         """Pass the bytes on."""
+        if self._rest:
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._reading = asyncio.get_running_loop().call_later(
+                self._rest, self._transport.resume_reading
+            )
         self._receive(data)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on that the line has ended."""
         self._transport = None
+        if self._reading is not None:
+            self._reading.cancel()
         self._closed.set_result(None)
         self._lost(exc)
+
+
+def line_at(
+    url: str,
+) -> Callable[
+    [Callable[[bytes], None], Callable[[Exception | None], None]], Awaitable[Link]
+]:
+    """Return what opens the line behind a URL, as often as needed."""
+
+    async def open_line(
+        receive: Callable[[bytes], None], lost: Callable[[Exception | None], None]
+    ) -> Link:
+        return await Link.open(url, receive, lost)
+
+    return open_line
 
 
 def _ignore(_: object) -> None:
     """Take no notice: the owner has closed the line."""
 
 
-def _keep_alive(connection: socket.socket) -> None:
+def keep_alive(connection: socket.socket) -> None:
+    """Have a peer that vanished noticed, also where nothing is ever sent."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE:
         if (option := getattr(socket, name, None)) is not None:

@@ -8,7 +8,8 @@ from typing import Final
 from ..protocol.scan import Scan
 from ..protocol.state import BmsState
 from ..protocol.survey import LISTEN_FOR, Finding, Overheard, Survey
-from .link import Link, LinkError, LinkFault, timing_of
+from .inbox import Inbox
+from .link import Link, timing_of
 
 type Progress = Callable[[float], None]
 """Told how far the look has come, 0 to 1."""
@@ -33,37 +34,12 @@ class Scanned:
     found: dict[int, BmsState]
 
 
-class _Inbox:
+class _Inbox(Inbox[bytes]):
     """The bytes of a line, and whether it still is one."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-        self._arrived = asyncio.Event()
-        self._lost = False
-
-    def receive(self, data: bytes) -> None:
-        self._data += data
-        self._arrived.set()
-
-    def lose(self, _: Exception | None) -> None:
-        self._lost = True
-        self._arrived.set()
 
     async def take(self, until: float) -> bytes:
         """Return what arrives until then; raises LinkError when the line ends."""
-        try:
-            async with asyncio.timeout_at(until):
-                await self._arrived.wait()
-        except TimeoutError:
-            return b""
-        self._arrived.clear()
-        data = bytes(self._data)
-        self._data.clear()
-        if self._lost and not data:
-            raise LinkError(LinkFault.LOST, "the line was closed")
-        if self._lost:
-            self._arrived.set()
-        return data
+        return b"".join(await self.chunks(until))
 
 
 async def async_listen(

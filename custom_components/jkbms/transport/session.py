@@ -1,17 +1,17 @@
-"""Keeps a line open and its machine fed: bytes in, bytes out, and back after outages."""
+"""Keeps a line open and its machine fed: what is heard in, bytes out, and back after outages."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from ..protocol.master import Master
 from ..protocol.station import Event, Step, Written
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
-from .link import Link, LinkError, LinkFault
+from .link import LinkError, LinkFault
 
 _RETRY_MIN: Final = 1.0
 _RETRY_MAX: Final = 60.0
@@ -25,8 +25,32 @@ _STEADY_AFTER: Final = 5.0
 """Seconds that a line has to last where nothing is asked and silence proves nothing."""
 
 
-class Machine(Protocol):
-    """What a session feeds: a master that asks, or a listener that does not."""
+class Line(Protocol):
+    """An open line."""
+
+    async def close(self) -> None:
+        """Give the port back; afterwards nothing is told any more."""
+
+
+@runtime_checkable
+class WritableLine(Line, Protocol):
+    """An open line that takes bytes."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+
+type Opener[R] = Callable[
+    [Callable[[R], None], Callable[[Exception | None], None]], Awaitable[Line]
+]
+"""Opens a line, told whom to hand what is heard and whom to tell its end; raises LinkError."""
+
+
+class Machine[R](Protocol):
+    """What a session feeds: a master that asks, or a listener that does not.
+
+    R is what its line hands over: bytes, or the frames of a CAN bus.
+    """
 
     @property
     def asking(self) -> bool:
@@ -38,8 +62,8 @@ class Machine(Protocol):
     def disconnected(self, now: float) -> tuple[Event, ...]:
         """Take note that the link is gone."""
 
-    def advance(self, now: float, data: bytes = b"") -> Step:
-        """Take in what was heard and return what to do."""
+    def advance(self, now: float, data: R = ..., /) -> Step:
+        """Take in what was heard, if anything, and return what to do."""
 
 
 class LinkState(StrEnum):
@@ -60,23 +84,23 @@ class LinkStatus:
     detail: str = ""
 
 
-class Session:
+class Session[R = bytes]:
     """One bus: its line and its machine, from start to stop."""
 
     def __init__(
         self,
-        url: str,
-        machine: Machine,
+        opener: Opener[R],
+        machine: Machine[R],
         on_events: Callable[[tuple[Event, ...]], None],
         on_status: Callable[[LinkStatus], None],
     ) -> None:
         """Bind a line to its machine; nothing is opened yet."""
-        self._url = url
+        self._open = opener
         self._machine = machine
         self._on_events = on_events
         self._on_status = on_status
         self._loop = asyncio.get_running_loop()
-        self._link: Link | None = None
+        self._link: Line | None = None
         self._ended: asyncio.Future[LinkError] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[WriteResult]] = {}
@@ -109,7 +133,7 @@ class Session:
 
     async def write(self, change: Change) -> WriteResult:
         """Make a change and return how it ended."""
-        master = self._machine
+        master: object = self._machine
         if not isinstance(master, Master) or master.yielded or self._link is None:
             return WriteResult(Outcome.UNREACHABLE)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
@@ -118,11 +142,13 @@ class Session:
         self.advance()
         return await ended
 
-    def advance(self, data: bytes = b"") -> None:
+    def advance(self, data: R | None = None) -> None:
         """Let the machine take in what was heard and do what is due."""
         now = self._loop.time()
-        step = self._machine.advance(now, data)
+        machine = self._machine
+        step = machine.advance(now) if data is None else machine.advance(now, data)
         if step.send and self._link is not None:
+            assert isinstance(self._link, WritableLine)
             self._link.write(step.send)
             self._unheard = now if self._unheard is None else self._unheard
         wake = step.wake
@@ -142,7 +168,7 @@ class Session:
         self._ended = ended
         steady: asyncio.TimerHandle | None = None
         try:
-            link = await Link.open(self._url, self._received, self._line_lost)
+            link = await self._open(self._received, self._line_lost)
         except LinkError as error:
             self._first_attempt(error)
             return error
@@ -179,7 +205,7 @@ class Session:
         self.advance()
         return now - self._down_since
 
-    def _received(self, data: bytes) -> None:
+    def _received(self, data: R) -> None:
         self._unheard = None
         self._is_up()
         self.advance(data)
@@ -189,8 +215,10 @@ class Session:
         self._set_status(LinkStatus(LinkState.CONNECTED))
 
     def _line_lost(self, error: Exception | None) -> None:
-        detail = str(error) if error else "closed by the other side"
-        self._end(LinkError(LinkFault.LOST, detail))
+        if not isinstance(error, LinkError):
+            detail = str(error) if error else "closed by the other side"
+            error = LinkError(LinkFault.LOST, detail)
+        self._end(error)
 
     def _end(self, error: LinkError) -> None:
         if not self._ended.done():
@@ -218,7 +246,11 @@ def _pause(fault: LinkFault, outage: float) -> float:
         case LinkFault.SILENT:
             # It opens well: asking on is how packs that wake up are noticed.
             longest = _RETRY_MIN
-        case LinkFault.NO_SUCH_PORT:
+        case (
+            LinkFault.NO_SUCH_PORT
+            | LinkFault.NO_SUCH_INTERFACE
+            | LinkFault.INTERFACE_DOWN
+        ):
             longest = _RETRY_MAX_MISSING
         case _:
             longest = _RETRY_MAX

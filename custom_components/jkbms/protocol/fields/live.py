@@ -104,6 +104,9 @@ HEATING_CURRENT: Final = live(
     Quantity.CURRENT,
     hardware=Hardware.HEATER,
 )
+CHARGER_PLUGGED: Final = live(
+    "charger_plugged", "Charger plugged", 0x12EF, FLAG8, Quantity.PLUG, enabled=False
+)
 BMS_CLOCK: Final = live_info(
     "bms_clock", "BMS clock", 0x1300, CLOCK, Quantity.TIMESTAMP
 )
@@ -138,6 +141,15 @@ def _probe(number: int, address: int, since: Firmware | None = None) -> Field[fl
     )
 
 
+PROBES: Final = (
+    _probe(1, 0x129C),
+    _probe(2, 0x129E),
+    _probe(4, 0x12FA, EXTRA_PROBES),
+    _probe(5, 0x12FC, EXTRA_PROBES),
+)
+"""T1, T2, T4 and T5; what is called T3 is the MOS temperature (rs485.md 2.6)."""
+
+
 def _release(key: str, name: str, address: int) -> Field[float]:
     return live(
         key,
@@ -162,8 +174,7 @@ LIVE: Final[tuple[Field[Any], ...]] = (
     TOTAL_VOLTAGE,
     BMS_POWER,
     CURRENT,
-    _probe(1, 0x129C),
-    _probe(2, 0x129E),
+    *PROBES[:2],
     ALARM_BITMASK,
     live("balancing_current", "Balancing current", 0x12A4, I16_MILLI, Quantity.CURRENT),
     BALANCING_STATE,
@@ -211,19 +222,11 @@ LIVE: Final[tuple[Field[Any], ...]] = (
     raw(Block.LIVE, "voltage_c_minus", 0x12EC, U8),
     raw(Block.LIVE, "mcu_id", 0x12ED, U8),
     raw(Block.LIVE, "reserved_12ee", 0x12EE, U8),
-    live(
-        "charger_plugged",
-        "Charger plugged",
-        0x12EF,
-        FLAG8,
-        Quantity.PLUG,
-        enabled=False,
-    ),
+    CHARGER_PLUGGED,
     raw(Block.LIVE, "uptime", 0x12F0, U32_TENTH),
     raw(Block.LIVE, "brownout_time", 0x12F4, U32_TENTH),
     raw(Block.LIVE, "mos_temperature_mirror", 0x12F8, PROBE),
-    _probe(4, 0x12FA, EXTRA_PROBES),
-    _probe(5, 0x12FC, EXTRA_PROBES),
+    *PROBES[2:],
     raw(Block.LIVE, "charge_current_correction", 0x12FE, U16),
     BMS_CLOCK,
     live_info("event_log_entries", "Log entries in BMS", 0x1304, U32, Quantity.COUNTER),

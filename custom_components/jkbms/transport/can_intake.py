@@ -1,0 +1,182 @@
+"""Takes what waits in a bus of python-can, and notices a bus that is dead.
+
+A backend may spin where its adapter is gone, and say nothing; its own Notifier does so
+with a whole core.
+"""
+
+from collections import deque
+import errno
+import os
+import re
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    import can
+
+WAIT: Final = 0.2
+"""Seconds for which nothing need come; as late is noticed that the bus is to be closed."""
+_READ: Final = 65_536
+_PIECE: Final = re.compile(rb"[^\r\a]+|[\r\a]")
+_MOST: Final = 1000
+"""Frames taken in one go; a bus at 500 kbit/s carries some 4000 a second."""
+_FRUITLESS: Final = 256
+"""Reads in a row that were due and gave no frame, by which a bus counts as dead."""
+_EARLY: Final = 20
+"""Waits in a row that ended early and gave no frame, by which a bus counts as dead."""
+_SPINS: Final = 3
+"""Waits in a row that were spent computing, by which a bus counts as dead."""
+_SPIN_SHARE: Final = 0.2
+
+
+class Intake(Protocol):
+    """Takes the frames that wait in a bus."""
+
+    def take(self) -> list[can.Message]:
+        """Wait a moment for a first frame and return all that are there."""
+
+
+class ReadAhead:
+    """A serial port that was read in one go.
+
+    python-can takes its text protocols byte by byte, with two system calls for each: a
+    tenth of a core where 16 packs talk. Here it gets all up to an end of line as one
+    "byte", which it joins just the same, and the end of line as another.
+    """
+
+    def __init__(self, port: Any) -> None:
+        """Stand in for a pyserial port."""
+        self._port = port
+        self._fd: int = port.fileno()
+        self._pieces: deque[bytes] = deque()
+        self.timeout: float | None = 0.0
+        """Of no effect: nothing is waited for here."""
+
+    def fetch(self) -> None:
+        """Take over what has arrived; raises OSError where the port has ended."""
+        try:
+            data = os.read(self._fd, _READ)
+        except BlockingIOError:
+            return
+        if not data:
+            raise OSError(errno.EIO, "closed by the other side")
+        self._pieces.extend(_PIECE.findall(data))
+
+    @property
+    def in_waiting(self) -> int:
+        """How often there is something to read."""
+        return len(self._pieces)
+
+    def read(self, _: int = 1) -> bytes:
+        """Return what comes next."""
+        return self._pieces.popleft() if self._pieces else b""
+
+    def write(self, data: bytes) -> int | None:
+        """Send bytes."""
+        written: int | None = self._port.write(data)
+        return written
+
+    def flush(self) -> None:
+        """Wait until they are sent."""
+        self._port.flush()
+
+    @property
+    def write_timeout(self) -> float | None:
+        """Seconds that sending may take."""
+        timeout: float | None = self._port.write_timeout
+        return timeout
+
+    @write_timeout.setter
+    def write_timeout(self, timeout: float | None) -> None:
+        self._port.write_timeout = timeout
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close the port."""
+        self._port.close()
+
+
+class PolledIntake:
+    """Takes the frames of a bus that has a file descriptor."""
+
+    def __init__(self, bus: can.BusABC, fd: int, ahead: ReadAhead | None) -> None:
+        """Watch the descriptor."""
+        self._bus = bus
+        self._ahead = ahead
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self._fruitless = 0
+
+    def take(self) -> list[can.Message]:
+        """Wait a moment for a first frame and return all that are there."""
+        messages: list[can.Message] = []
+        if not self._poll.poll(WAIT * 1000):
+            self._fruitless = 0
+            return messages
+        if self._ahead is not None:
+            self._ahead.fetch()
+        while True:
+            message = self._bus.recv(0)
+            if message is not None:
+                messages.append(message)
+                self._fruitless = 0
+            else:
+                self._fruitless += 1
+                if self._fruitless > _FRUITLESS:
+                    raise OSError(errno.EIO, "it reads and reads and there is no frame")
+            if not self._more(message is not None, len(messages)):
+                return messages
+
+    def _more(self, found: bool, taken: int) -> bool:
+        if self._ahead is not None:
+            # A frame may be followed by others that python-can has cut already.
+            return found or self._ahead.in_waiting > 0
+        return taken < _MOST and bool(self._poll.poll(0))
+
+
+class WaitingIntake:
+    """Takes the frames of a bus that hides what it waits for."""
+
+    def __init__(self, bus: can.BusABC, connection: socket.socket | None) -> None:
+        """Wait in the bus itself."""
+        self._bus = bus
+        self._connection = connection
+        self._poll = select.poll()
+        if connection is not None:
+            self._poll.register(connection, select.POLLIN)
+        self._early = 0
+        self._spins = 0
+
+    def take(self) -> list[can.Message]:
+        """Wait a moment for a first frame and return all that are there."""
+        if self._connection is not None:
+            if not self._poll.poll(WAIT * 1000):
+                return []
+            if not self._connection.recv(1, socket.MSG_PEEK):
+                # python-can would read nothing, again and again, with a whole core.
+                raise OSError(errno.EPIPE, "closed by the other side")
+        begin, worked = time.monotonic(), time.thread_time()
+        message = self._bus.recv(WAIT if self._connection is None else 0)
+        if message is None:
+            self._doubt(time.monotonic() - begin, time.thread_time() - worked)
+            return []
+        self._early = self._spins = 0
+        messages = []
+        while message is not None:
+            messages.append(message)
+            if len(messages) >= _MOST:
+                break
+            message = self._bus.recv(0)
+        return messages
+
+    def _doubt(self, waited: float, worked: float) -> None:
+        """Raise OSError where not a silent bus but a dead one gave nothing."""
+        self._early = self._early + 1 if waited < WAIT / 2 else 0
+        self._spins = self._spins + 1 if worked > WAIT * _SPIN_SHARE else 0
+        if self._early >= _EARLY or self._spins >= _SPINS:
+            raise OSError(errno.EIO, "it does not wait, and there is no frame")

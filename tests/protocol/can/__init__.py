@@ -1,0 +1,1 @@
+"""What packs and banks say on CAN."""
