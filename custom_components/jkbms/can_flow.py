@@ -26,7 +26,7 @@ from .bus_flow import UNKNOWN
 from .const import CONF_CHANNEL, DOMAIN
 from .ports import async_resolve
 from .protocol.can.survey import LISTEN_FOR, CanFinding
-from .transport.can_port import BITRATES, CanAdapter, CanPort, Channel
+from .transport.can_port import BITRATES, TRAITS, CanAdapter, CanPort, Channel
 from .transport.can_probe import CanHeard, async_listen_can
 from .transport.link import LinkError, LinkFault
 
@@ -312,14 +312,9 @@ class CanFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
                 fields[CONF_CHANNEL] = data.get(CONF_CHANNEL, "").strip()
         else:
             fields[CONF_CHANNEL] = data[CONF_CHANNEL].strip()
-        try:
-            port = CanPort.load(fields)
-        except ValueError:
-            pass
-        else:
-            return port if port.traits.bitrate or rate == _FIND_OUT else None
-        # A bit rate that the adapter is not told is set elsewhere.
-        fields.pop(CONF_BITRATE, None)
+        if not TRAITS[adapter].bitrate:
+            # It is set elsewhere.
+            fields.pop(CONF_BITRATE, None)
         try:
             return CanPort.load(fields)
         except ValueError:

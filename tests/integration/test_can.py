@@ -411,7 +411,11 @@ async def test_a_control_line_makes_packs_on_can_settable(hass: HomeAssistant) -
             dialog.close()
 
 
-async def test_another_adapter_keeps_every_entity(hass: HomeAssistant) -> None:
+@pytest.mark.parametrize("named", [True, False])
+async def test_another_adapter_keeps_every_entity(
+    hass: HomeAssistant, named: bool
+) -> None:
+    """A name that its owner gave stays; that of the adapter becomes the new one's."""
     bank = Bank.default(range(1, 3), still=True)
     bus = CanBus(bank)
     async with (
@@ -420,6 +424,9 @@ async def test_another_adapter_keeps_every_entity(hass: HomeAssistant) -> None:
         loaded(hass, on_can(one, 1, 2), 1, 2) as entry,
     ):
         ids = registry(hass)
+        if not named:
+            name = f"127.0.0.1:{one.port}"
+            hass.config_entries.async_update_entry(entry, title=name)
         dialog = await Dialog.reconfigure(hass, entry)
         assert dialog.step == "can"
         await dialog.choose("can_network")
@@ -434,7 +441,7 @@ async def test_another_adapter_keeps_every_entity(hass: HomeAssistant) -> None:
         await dialog.submit()
         assert dialog.step == "abort:reconfigure_successful"
         await wait_until(lambda: is_heard(entry, 1, 2) and other.clients == 1)
-        assert entry.title == "Bus"
+        assert entry.title == ("Bus" if named else f"127.0.0.1:{other.port}")
         assert one.clients == 0
         assert registry(hass) == ids
 

@@ -130,6 +130,8 @@ async def test_the_bus_itself_is_no_control_line(
         await dialog.submit(device=second.url)
         assert dialog.step == "foreign_master"
         assert dialog.shown["menu_options"] == ("listen", "port")
+        await dialog.choose("port")
+        assert dialog.step == "user"
         dialog.close()
         await hass.async_block_till_done()
 

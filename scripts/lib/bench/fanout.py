@@ -1,0 +1,389 @@
+"""Waking the entities of 16 packs when values have changed, beside the stock pattern."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+import logging
+from random import Random
+from time import thread_time
+from typing import Any, Final, override
+
+from homeassistant.components.binary_sensor import BinarySensorEntity
+from homeassistant.components.sensor import SensorEntity
+from homeassistant.const import CONF_DEVICE, EVENT_STATE_CHANGED, Platform
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity_component import DATA_INSTANCES
+from homeassistant.helpers.update_coordinator import (
+    CoordinatorEntity,
+    DataUpdateCoordinator,
+)
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockEntityPlatform,
+)
+
+from custom_components.jkbms.coordinator import BusCoordinator
+from custom_components.jkbms.descriptions import (
+    PackBinarySensorDescription,
+    PackDescription,
+    PackSensorDescription,
+)
+from custom_components.jkbms.entity import PackEntity
+from custom_components.jkbms.pack import Pack
+from custom_components.jkbms.protocol.datum import Block, Datum, Field
+from custom_components.jkbms.protocol.state import Update
+
+from .home import PACKS, bank, bus, home
+from .measure import Effort, Samples, undisturbed
+from .report import Figure, Goal, timed
+
+_LOGGER = logging.getLogger(__name__)
+_SHARES: Final = (0, 20, 100)
+"""Percent of the values that changed."""
+_GOALS: Final = {
+    0: (Goal(0.03), Goal(0.2, "value")),
+    20: (Goal(0.35), Goal(4.0, "value")),
+}
+_BLOCKS: Final = {20: (Goal(0.6, "value"),), 100: (Goal(1.6, "value"),)}
+
+type Place = tuple[str, str]
+"""Pack and key of a value."""
+type Values = dict[Place, Any]
+
+
+def run(effort: Effort) -> Iterator[Figure]:
+    """Measure both ways in one Home Assistant."""
+    yield from asyncio.run(_measured(effort))
+
+
+async def _measured(effort: Effort) -> list[Figure]:
+    wire = ("--tcp", "127.0.0.1:0", "--speed", "fast", "--still")
+    async with home() as hass, bank(*wire) as port:
+        data = {CONF_DEVICE: f"socket://127.0.0.1:{port}"}
+        async with bus(hass, data) as coordinator:
+            shown = _shown(hass, coordinator)
+            targets = (
+                _Floor(hass, shown),
+                await _Stock.set_up(hass, shown),
+                _Ours(coordinator, shown),
+            )
+            runs = [
+                _Run(target, share, [one.place for one in _part(shown, share)])
+                for share in _SHARES
+                for target in targets
+            ]
+            await hass.async_block_till_done()
+            for one in runs:
+                _prove(hass, one)
+            whole, longest = _race(runs, effort)
+    return [
+        Figure(name="entities with live values", value=len(shown), unit=""),
+        *_figures(whole, longest),
+    ]
+
+
+def _figures(
+    whole: Mapping[str, Samples], longest: Mapping[str, Samples]
+) -> Iterator[Figure]:
+    for share in _SHARES:
+        floor, stock, own = (
+            kind.name.format(share) for kind in (_Floor, _Stock, _Ours)
+        )
+        if share:
+            yield timed(floor, whole, "ms", floor=stock)
+        yield timed(stock, whole, "ms")
+        yield timed(own, whole, "ms", *_GOALS.get(share, ()), floor=stock)
+        block = f"{share} %: longest block of that, one of {PACKS} packs"
+        blocks = {block: longest[own], stock: longest[stock]}
+        yield timed(block, blocks, "ms", *_BLOCKS.get(share, ()), floor=stock)
+
+
+# -- what is changed ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An entity, and the value of a pack that it shows."""
+
+    entity_id: str
+    pack: Pack
+    description: PackDescription
+
+    @property
+    def place(self) -> Place:
+        return self.pack.subentry_id, self.description.datum.key
+
+
+def _shown(hass: HomeAssistant, coordinator: BusCoordinator) -> list[_Shown]:
+    """Return the enabled entities of live values; the others change once in years."""
+    return [
+        _Shown(entity.entity_id, entity.pack, entity.entity_description)
+        for platform in (Platform.SENSOR, Platform.BINARY_SENSOR)
+        for entity in hass.data[DATA_INSTANCES][platform].entities
+        if isinstance(entity, PackEntity)
+        and entity.coordinator is coordinator
+        and _is_live(entity.entity_description.datum)
+        and entity.pack.get(entity.entity_description.datum) is not None
+    ]
+
+
+def _is_live(datum: Datum[Any]) -> bool:
+    return not isinstance(datum, Field) or datum.block is Block.LIVE
+
+
+def _part(shown: list[_Shown], share: int) -> list[_Shown]:
+    """Return so many percent of the entities, of all kinds and all packs."""
+    return [one for n, one in enumerate(shown) if n * 61 % 100 < share]
+
+
+def _other(description: PackDescription, value: Any) -> Any:
+    """Return another value of the same kind."""
+    options = description.datum.options
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case date():
+            return value + timedelta(days=1)
+        case str() if options:
+            return next(option for option in options if option != value)
+        case _:
+            return f"{value}+"
+
+
+# -- ways of telling Home Assistant ---------------------------------------------------
+
+
+class _Target:
+    """Where values change to and fro."""
+
+    name: str
+    """With a place for the share that changes."""
+    writes_all: bool = False
+    """Whether also what has not changed is written."""
+
+    def __init__(self, shown: list[_Shown]) -> None:
+        """Begin with what is shown now."""
+        self.values: dict[Place, Any] = {}
+        self._others: dict[Place, Any] = {}
+        for one in shown:
+            value = one.pack.get(one.description.datum)
+            self.values[one.place] = value
+            self._others[one.place] = _other(one.description, value)
+
+    def change(self, places: Iterable[Place]) -> None:
+        """Let these values be other ones from now on."""
+        for place in places:
+            self.values[place], self._others[place] = (
+                self._others[place],
+                self.values[place],
+            )
+
+    def tell(self, places: list[Place]) -> list[float]:
+        """Tell that these values have changed; return the CPU seconds of each block."""
+        raise NotImplementedError
+
+
+class _Floor(_Target):
+    """Nothing but the states that change."""
+
+    name = "{} % floor: changed states put into the state machine"
+
+    def __init__(self, hass: HomeAssistant, shown: list[_Shown]) -> None:
+        super().__init__(shown)
+        self._set = hass.states.async_set
+        self._states = {
+            one.place: (f"{one.entity_id}_floor", state.attributes)
+            for one in shown
+            if (state := hass.states.get(one.entity_id))
+        }
+        self.tell(list(self.values))
+
+    @override
+    def tell(self, places: list[Place]) -> list[float]:
+        states = [(*self._states[place], str(self.values[place])) for place in places]
+        begin = thread_time()
+        for entity_id, attributes, state in states:
+            self._set(entity_id, state, attributes)
+        return [thread_time() - begin]
+
+
+class _Ours(_Target):
+    """The coordinator of the bus, pack by pack, as answers arrive."""
+
+    name = "{} %: one update per pack, only what has changed is woken"
+
+    def __init__(self, coordinator: BusCoordinator, shown: list[_Shown]) -> None:
+        super().__init__(shown)
+        self._coordinator = coordinator
+
+    @override
+    def tell(self, places: list[Place]) -> list[float]:
+        changed: dict[str, set[str]] = {pack: set() for pack in self._coordinator.packs}
+        for subentry_id, key in places:
+            pack = self._coordinator.packs[subentry_id]
+            pack.station.state.values[key] = self.values[subentry_id, key]
+            changed[subentry_id].add(key)
+        updates = [
+            (self._coordinator.packs[pack], Update(Block.LIVE, frozenset(keys)))
+            for pack, keys in changed.items()
+        ]
+        blocks = []
+        for pack, update in updates:
+            begin = thread_time()
+            pack.updated(update)
+            self._coordinator.wake(pack, update.changed)
+            blocks.append(thread_time() - begin)
+        return blocks
+
+
+class _Stock(_Target):
+    """The usual pattern: one coordinator, and every entity writes its state."""
+
+    name = "{} % stock: one coordinator update, every entity writes"
+
+    def __init__(
+        self, coordinator: DataUpdateCoordinator[Values], shown: list[_Shown]
+    ) -> None:
+        super().__init__(shown)
+        self._coordinator = coordinator
+        coordinator.data = self.values
+
+    @classmethod
+    async def set_up(cls, hass: HomeAssistant, shown: list[_Shown]) -> _Stock:
+        """Add as many entities as there are, with the same descriptions."""
+        entry = MockConfigEntry(domain="stock")
+        entry.add_to_hass(hass)
+        coordinator = DataUpdateCoordinator[Values](
+            hass, _LOGGER, config_entry=entry, name="stock"
+        )
+        target = cls(coordinator, shown)
+        kinds: dict[Platform, list[Entity]] = {
+            Platform.SENSOR: [],
+            Platform.BINARY_SENSOR: [],
+        }
+        for one in shown:
+            match one.description:
+                case PackSensorDescription() as description:
+                    sensor = _StockSensor(coordinator, one.place, description)
+                    kinds[Platform.SENSOR].append(sensor)
+                case PackBinarySensorDescription() as description:
+                    binary = _StockBinarySensor(coordinator, one.place, description)
+                    kinds[Platform.BINARY_SENSOR].append(binary)
+        for domain, entities in kinds.items():
+            platform = MockEntityPlatform(hass, domain=domain, platform_name="stock")
+            platform.config_entry = entry
+            await platform.async_add_entities(entities)
+        return target
+
+    @override
+    def tell(self, places: list[Place]) -> list[float]:
+        begin = thread_time()
+        self._coordinator.async_update_listeners()
+        return [thread_time() - begin]
+
+
+class _StockSensor(CoordinatorEntity[DataUpdateCoordinator[Values]], SensorEntity):
+    """A value of a pack."""
+
+    def __init__(
+        self,
+        coordinator: DataUpdateCoordinator[Values],
+        place: Place,
+        description: PackSensorDescription,
+    ) -> None:
+        super().__init__(coordinator)
+        self.entity_description = description
+        self._place = place
+        self._attr_name = description.label
+        self._attr_unique_id = "_".join(place)
+
+    @property
+    @override
+    def native_value(self) -> Any:
+        return self.coordinator.data[self._place]
+
+
+class _StockBinarySensor(
+    CoordinatorEntity[DataUpdateCoordinator[Values]], BinarySensorEntity
+):
+    """A state of a pack."""
+
+    def __init__(
+        self,
+        coordinator: DataUpdateCoordinator[Values],
+        place: Place,
+        description: PackBinarySensorDescription,
+    ) -> None:
+        super().__init__(coordinator)
+        self.entity_description = description
+        self._place = place
+        self._attr_name = description.label
+        self._attr_unique_id = "_".join(place)
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        return bool(self.coordinator.data[self._place])
+
+
+# -- measuring ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A way, and the values that change in it."""
+
+    target: _Target
+    share: int
+    places: list[Place]
+
+    @property
+    def name(self) -> str:
+        return self.target.name.format(self.share)
+
+    def update(self) -> list[float]:
+        """Return the CPU seconds of each block of a full update."""
+        self.target.change(self.places)
+        return self.target.tell(self.places)
+
+
+def _prove(hass: HomeAssistant, run: _Run) -> None:
+    """See that just those states change that should."""
+    changed: set[str] = set()
+
+    @callback
+    def note(event: Event[Any]) -> None:
+        changed.add(event.data["entity_id"])
+
+    stop = hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    run.update()
+    stop()
+    if len(changed) != len(run.places):
+        raise RuntimeError(
+            f"{run.name}: {len(changed)} states changed, not {len(run.places)}"
+        )
+
+
+def _race(
+    runs: list[_Run], effort: Effort
+) -> tuple[dict[str, Samples], dict[str, Samples]]:
+    """Return the CPU time of full updates, and of their longest blocks, by name."""
+    whole: dict[str, list[float]] = {run.name: [] for run in runs}
+    longest: dict[str, list[float]] = {run.name: [] for run in runs}
+    random = Random(1)
+    with undisturbed():
+        for _ in range(effort.rounds):
+            random.shuffle(runs)
+            for run in runs:
+                blocks = run.update()
+                whole[run.name].append(sum(blocks))
+                longest[run.name].append(max(blocks))
+    return _sampled(whole), _sampled(longest)
+
+
+def _sampled(taken: Mapping[str, list[float]]) -> dict[str, Samples]:
+    return {name: Samples(tuple(seconds)) for name, seconds in taken.items()}

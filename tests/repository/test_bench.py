@@ -1,0 +1,118 @@
+"""The benchmarks run and tell what they should; how fast anything is, no test asks."""
+
+import json
+from pathlib import Path
+import subprocess
+
+import pytest
+
+from custom_components.jkbms.protocol.datum import Block
+from custom_components.jkbms.protocol.state import BmsState, Update
+from scripts.lib.bench import stream
+from scripts.lib.bench.__main__ import main
+from scripts.lib.bench.measure import QUICK, Case, Samples, race
+from scripts.lib.bench.report import Figure, Goal, table, timed
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_cheap_benchmarks_print_their_tables() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "bench", "--quick", "decode", "cycle"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("decode: ")
+    assert any(line.startswith("cycle: ") for line in lines)
+    for start in (
+        "live floor: ",
+        "settings: checked",
+        "noisy stream: ",
+        "16 packs: live",
+    ):
+        assert any(line.startswith(start) for line in lines), start
+    assert not any("damaged" in line and "MISSED" in line for line in lines)
+    assert not any("intact" in line and "MISSED" in line for line in lines)
+
+
+def test_programs_get_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--quick", "--json", "decode"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["quick"] is True
+    figures = {figure["name"]: figure for figure in said["benchmarks"]["decode"]}
+    decoded = figures["live: checked, recognised, decoded"]
+    assert decoded["unit"] == "µs"
+    assert decoded["value"] > 0
+    assert decoded["floor"] in figures
+    assert decoded["ratio"] > 0
+
+
+def test_a_benchmark_that_is_none_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["speed"])
+    assert "speed" in capsys.readouterr().err
+
+
+def test_a_decoder_that_believes_nothing_is_not_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BmsState, "take_frame", lambda *_, **__: None)
+    with pytest.raises(ValueError, match="not believed"):
+        main(["--quick", "decode"])
+
+
+def test_one_that_believes_everything_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    update = Update(Block.LIVE, frozenset())
+    monkeypatch.setattr(BmsState, "take_frame", lambda *_, **__: update)
+    assert main(["--quick", "--json", "decode"]) == 0
+
+
+def test_frames_that_are_lost_or_invented_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def one_wrong(pieces: tuple[bytes, ...]) -> list[bytes]:
+        return [*stream.bare(pieces)[:-1], bytes(300)]
+
+    monkeypatch.setattr(stream, "framed", one_wrong)
+    missed = [
+        figure.name
+        for figure in stream.framing(QUICK)
+        for goal in figure.goals
+        if goal.of == "value" and not goal.met(figure)
+    ]
+    assert len(missed) == 4
+
+
+def test_cases_are_compared_round_by_round() -> None:
+    calls = {"one": 0, "two": 0}
+
+    def run(name: str) -> None:
+        calls[name] += 1
+
+    samples = race(
+        [Case("one", lambda: run("one")), Case("two", lambda: run("two"), 2)], QUICK
+    )
+    assert all(calls.values())
+    assert {len(each.seconds) for each in samples.values()} == {QUICK.rounds}
+    assert Samples((2.0, 9.0, 6.0)).over(Samples((1.0, 3.0, 3.0))) == 2.0
+
+
+def test_a_goal_is_met_or_missed_by_a_value_or_by_a_ratio() -> None:
+    samples = {"own": Samples((2e-6,) * 3), "floor": Samples((1e-6,) * 3)}
+    figure = timed("own", samples, "µs", Goal(1.5), Goal(3.0, "value"), floor="floor")
+    assert figure.value == pytest.approx(2.0)
+    assert [goal.met(figure) for goal in figure.goals] == [False, True]
+    most = Figure(
+        name="share", value=50, unit="%", goals=(Goal(37, "value", least=True),)
+    )
+    lines = table("title", [figure, most]).splitlines()
+    assert lines[0] == "title"
+    assert lines[3].endswith("≤ 1.5 × MISSED, ≤ 3 µs met")
+    assert lines[4].endswith("≥ 37 % met")
