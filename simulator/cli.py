@@ -160,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
         "--replay",
         type=_replay,
         metavar="CAPTURE",
-        help="play a file, or a capture of the tests, instead; on CAN a candump log, with its times",
+        help="play a file, or a capture of the tests, instead; a recording, diagnostics of Home Assistant and on CAN a candump log keep their times",
     )
     add(
         "--chunk",

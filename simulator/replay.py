@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 import json
 from pathlib import Path
+import re
 from typing import Final
 
 from .checks import crc_fits, sum8
@@ -19,6 +20,16 @@ _MAGIC: Final = b"\x55\xaa\xeb\x90"
 _FRAME: Final = 300
 _REQUEST: Final = 11
 _ACK: Final = 8
+_RECORDED: Final = re.compile(
+    r"\((?P<time>\d+\.\d+)\) (?:in|out) (?P<data>(?:[0-9A-Fa-f]{2})+)(?: damaged)?"
+)
+
+
+class Recording(bytes):
+    """The bytes of a line that was recorded, and when each message of it was through."""
+
+    messages: tuple[tuple[float, bytes], ...] = ()
+    """Seconds from the first message, and the message."""
 
 
 class ReplayLine:
@@ -39,10 +50,13 @@ class ReplayLine:
 
         They arrive in chunks of one size or of several in turn.  Captures have no
         times, so the bytes follow each other closely, or as messages of a master
-        that talks once per slot of so many seconds.
+        that talks once per slot of so many seconds.  A recording keeps its times,
+        unless there is a slot or no wire speed.
         """
         byte_time = BYTE_TIME if speed is Speed.WIRE else 0.0
-        if slot is None:
+        if isinstance(data, Recording) and slot is None and byte_time:
+            parts, self._period = _timed(data.messages)
+        elif slot is None:
             parts, self._period = [(0.0, data)], len(data) * byte_time
         else:
             parts, self._period = _paced(data, slot, byte_time)
@@ -89,6 +103,24 @@ def _chunked(
             piece = part[place : place + next(sizes)]
             place += len(piece)
             yield start + place * byte_time, piece
+
+
+def _timed(
+    messages: Sequence[tuple[float, bytes]],
+) -> tuple[list[tuple[float, bytes]], float]:
+    """What to send and when its first byte goes out, and how long all of it takes.
+
+    A message was noted when it was through; none begins before the one before it is.
+    """
+    parts: list[tuple[float, bytes]] = []
+    free = 0.0
+    for through, message in messages:
+        length = len(message) * BYTE_TIME
+        start = max(free, through - length)
+        parts.append((start, message))
+        free = start + length
+    # The pause between the end and the beginning is one like the others.
+    return parts, free + free / max(len(parts), 1)
 
 
 def _paced(
@@ -146,18 +178,71 @@ def _length(data: bytes) -> int:
     return 1
 
 
+def _recording(lines: Iterable[str]) -> Recording:
+    """The bytes of recorded lines; raises ValueError with a sentence for a line that is none."""
+    noted: list[tuple[float, bytes]] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _RECORDED.fullmatch(text)
+        if match is None:
+            raise ValueError(f"line {number} is none of a recording: {text[:40]!r}")
+        noted.append((float(match["time"]), bytes.fromhex(match["data"])))
+    if not noted:
+        raise ValueError("the recording holds nothing")
+    recording = Recording(b"".join(data for _, data in noted))
+    first = noted[0][0]
+    recording.messages = tuple((time - first, data) for time, data in noted)
+    return recording
+
+
+def _recorded_lines(text: str) -> list[str] | None:
+    """What a diagnostics file of Home Assistant has recorded: of the bus, else of the first other line that has anything."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    data = content.get("data", content)
+    if not isinstance(data, dict) or "recorded" not in data:
+        return None
+    lines = [data, *data.get("control_lines", {}).values()]
+    return next((line["recorded"] for line in lines if line["recorded"]), [])
+
+
+def _load_file(path: Path) -> bytes:
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except ValueError:
+        return raw
+    recorded = _recorded_lines(text)
+    lines = text.splitlines() if recorded is None else recorded
+    told = [line.strip() for line in lines]
+    first = next((line for line in told if line and not line.startswith("#")), "")
+    if _RECORDED.fullmatch(first):
+        return _recording(lines)
+    if recorded is not None:
+        # Of a CAN bus: candump's lines.
+        return "\n".join(lines).encode()
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return raw
+
+
 def load_capture(name: str) -> bytes:
-    """The bytes of a capture: a file of hex text or of raw bytes, or the id of one that the tests keep.
+    """The bytes of a capture: a file, or the id of one that the tests keep.
+
+    A file is hex text, raw bytes, a recording, or diagnostics that hold one.
 
     Raises ValueError with a sentence if there is no such thing.
     """
     path = Path(name)
     if path.is_file():
-        raw = path.read_bytes()
-        try:
-            return bytes.fromhex(raw.decode("ascii"))
-        except ValueError:
-            return raw
+        return _load_file(path)
     for file in sorted(_CAPTURES.glob("*.json")):
         entries = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(entries, dict):

@@ -5,13 +5,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 import logging
 from typing import Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers.event import async_track_time_interval
 
+from .bus_health import BusHealth
 from .const import (
     CONF_ALLOW_WRITING,
     CONF_ASK_DEVICE_INFO,
@@ -69,6 +72,8 @@ _GATHER: Final = 8.0
 a cycle of the master, in which each of them speaks (rs485.md 4.2)."""
 _SETTLE: Final = 20.0
 """Seconds in which further packs may turn out to have moved: it is proven in two cycles."""
+_SAME_AS_BEFORE: Final = timedelta(seconds=10)
+"""A pack on CAN may say the same for long; no news of it is no gap."""
 
 type JkBmsConfigEntry = ConfigEntry[BusCoordinator]
 
@@ -110,6 +115,12 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         self._gathering: asyncio.TimerHandle | None = None
         self._moving: asyncio.TimerHandle | None = None
         entry.async_on_unload(self._stop_waiting)
+        if isinstance(self.machine, CanListener):
+            entry.async_on_unload(
+                async_track_time_interval(
+                    hass, self._follow_energy, _SAME_AS_BEFORE, cancel_on_shutdown=True
+                )
+            )
         self._first_values = asyncio.Event()
         for subentry in bms_subentries(entry):
             self._add_pack(subentry)
@@ -120,6 +131,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
             for line in control_lines(entry)
         }
         """The lines on which packs can be asked if the bus is only listened to."""
+        self.watch = BusHealth(hass, self)
 
     @property
     def listens(self) -> bool:
@@ -183,6 +195,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
             raise self.not_ready(status.fault, status.detail)
         for line in lines:
             line.async_started()
+        self.watch.start()
 
     async def async_write(
         self, subentry_id: str, field: Field[Any], value: float | bool
@@ -200,6 +213,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         else:
             change = Change(writer.station.address, field, value)
             result = await writer.session.write(change)
+        self.watch.written(pack, result.outcome)
         raise_for_result(pack, field, value, result)
 
     async def async_identify(self, address: int) -> BmsState | None:
@@ -281,12 +295,14 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
                         self.name,
                     )
                     raise_foreign_master(self.hass, self.config_entry)
+                    self.watch.judge()
                     self.async_update_listeners()
                 case Resumed():
                     _LOGGER.info(
                         "%s: the other master is silent; asking again", self.name
                     )
                     clear_foreign_master(self.hass, self.config_entry)
+                    self.watch.judge()
                 case Clash(address, clashing) if pack := self._pack_at.get(address):
                     self._say_clash(pack, clashing)
                 case Appeared(address):
@@ -347,12 +363,19 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         follow_all(self.hass, self.config_entry, places)
 
     @callback
+    def _follow_energy(self, _: datetime) -> None:
+        """Count the energy of packs that say on CAN what they said before: no news of it."""
+        for pack in self.packs.values():
+            self.wake(pack, ())
+
+    @callback
     def wake(self, pack: Pack, changed: Iterable[str] | None) -> None:
         """Call whoever waits for these values, or everybody.
 
         Everybody where no values are named, and when the pack comes or goes.
         """
         listening = self._listening[pack.subentry_id]
+        followed = pack.follow()
         available = pack.available
         if available is not self._available.get(pack.subentry_id, False):
             self._available[pack.subentry_id] = available
@@ -360,7 +383,9 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
             changed = None
         if changed is None:
             changed = tuple(listening)
-        woken = {call for key in changed for call in listening.get(key, ())}
+        woken = {
+            call for key in (*changed, *followed) for call in listening.get(key, ())
+        }
         for call in woken:
             call()
         if not self._first_values.is_set():

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from homeassistant.components.binary_sensor import BinarySensorEntityDescription
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
+from homeassistant.components.event import EventEntityDescription
 from homeassistant.components.number import (
     NumberDeviceClass,
     NumberEntityDescription,
@@ -21,6 +22,7 @@ from homeassistant.const import (
     EntityCategory,
     UnitOfElectricCurrent,
     UnitOfElectricPotential,
+    UnitOfEnergy,
     UnitOfPower,
     UnitOfRatio,
     UnitOfTemperature,
@@ -28,10 +30,13 @@ from homeassistant.const import (
 )
 from homeassistant.helpers.entity import EntityDescription
 
+from .protocol.blocking import BLOCKS, Block
 from .protocol.datum import Datum, Field, Quantity, Role
-from .protocol.derived import DERIVED
+from .protocol.derived import ALARM_STATES, DERIVED, PROBLEM
+from .protocol.energy import FOLLOWED
 from .protocol.features import Features
 from .protocol.fields import CAN, FIELDS
+from .protocol.fields.can import CAN_ALARMS
 
 _AMPERE_HOUR: Final = "Ah"
 _MILLIOHM: Final = "mΩ"
@@ -97,6 +102,18 @@ MEANING: Final[dict[Quantity, Meaning]] = {
         state_class=_MEASUREMENT,
         precision=0,
     ),
+    Quantity.ENERGY: Meaning(
+        sensor=SensorDeviceClass.ENERGY,
+        unit=UnitOfEnergy.KILO_WATT_HOUR,
+        state_class=_RISING,
+        precision=2,
+    ),
+    Quantity.ENERGY_STORED: Meaning(
+        sensor=SensorDeviceClass.ENERGY_STORAGE,
+        unit=UnitOfEnergy.KILO_WATT_HOUR,
+        state_class=_MEASUREMENT,
+        precision=2,
+    ),
     Quantity.TEMPERATURE: Meaning(
         sensor=SensorDeviceClass.TEMPERATURE,
         number=NumberDeviceClass.TEMPERATURE,
@@ -159,7 +176,17 @@ CLOCK_DRIFT: Final[Datum[float]] = Datum(
 )
 """How far the BMS's clock is ahead of Home Assistant's."""
 
-_DATA: Final[tuple[Datum[Any], ...]] = (*FIELDS, *DERIVED, *CAN, ONLINE, CLOCK_DRIFT)
+ALARM_DATA: Final[tuple[Datum[bool], ...]] = (*ALARM_STATES, *CAN_ALARMS)
+"""Whether each alarm is active: those of the alarm word first, by bit."""
+_DATA: Final[tuple[Datum[Any], ...]] = (
+    *FIELDS,
+    *DERIVED,
+    *FOLLOWED,
+    *CAN,
+    *BLOCKS,
+    ONLINE,
+    CLOCK_DRIFT,
+)
 _SHOWN: Final = (Role.MEASUREMENT, Role.DIAGNOSTIC)
 
 
@@ -172,6 +199,12 @@ class PackDescription(EntityDescription):
     """Shows a setting that a number or a switch may change."""
     control: bool = False
     """Changes a setting."""
+
+    def fits(self, features: Features) -> bool:
+        """Tell whether a pack like this has the entity at all."""
+        if isinstance(self.datum, Block):
+            return any(features.has(output) for output in self.datum.outputs)
+        return features.has(self.datum)
 
     @property
     def label(self) -> str:
@@ -201,6 +234,16 @@ class PackSensorDescription(PackDescription, SensorEntityDescription):
 @dataclass(frozen=True, kw_only=True)
 class PackBinarySensorDescription(PackDescription, BinarySensorEntityDescription):
     """A binary sensor of a pack."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackEventDescription(PackDescription, EventEntityDescription):
+    """What happens to a pack."""
+
+    @property
+    def label(self) -> str:
+        """The English name."""
+        return "Alarm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,6 +366,12 @@ def _read_only(*, binary: bool) -> Iterator[Datum[Any]]:
 
 SENSORS: Final = tuple(map(sensor_description, _read_only(binary=False)))
 BINARY_SENSORS: Final = tuple(map(binary_sensor_description, _read_only(binary=True)))
+EVENTS: Final = (
+    # Who tells of problems at all tells of alarms.
+    PackEventDescription(
+        key="alarm_event", translation_key="alarm_event", datum=PROBLEM
+    ),
+)
 NUMBERS: Final = tuple(
     number_description(field) for field in _controls() if field.limits is not None
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+import time
 from typing import Any, Final
 
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
@@ -15,22 +16,16 @@ from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .mode import mode_of
 from .pack import Pack
 from .protocol.can.machine import CanListener
-from .protocol.datum import Block, Role
 from .protocol.derived import DERIVED
-from .protocol.fields import CAN, DEVICE, FIELDS
-from .protocol.frames import build_frame
-from .protocol.layout import FRAME_HEAD
+from .protocol.fields import CAN, FIELDS
 from .protocol.listener import Listener
+from .protocol.masking import masked_frame
 from .protocol.master import AskedStation, Master
+from .protocol.recording import LABEL
 from .protocol.station import Station
 
 _TO_REDACT: Final = {CONF_SERIAL_NUMBER}
 _PRIVATE: Final = {field.key for field in FIELDS if field.private}
-_HIDDEN: Final = [f for f in DEVICE if f.private or f.role is Role.SECRET]
-_MASKED: Final = slice(
-    min(f.offset for f in _HIDDEN), max(f.offset + f.codec.size for f in _HIDDEN)
-)
-"""Names, serial number, PIN and passwords, with the little that lies between them."""
 _BY_ID: Final = "/dev/serial/by-id/"
 
 
@@ -72,14 +67,6 @@ def masked_line(url: str) -> str:
     return url
 
 
-def masked_frame(block: Block, data: bytes) -> str:
-    """Return a frame in hexadecimal, whole and with a right sum, without secrets."""
-    content = bytearray(data[FRAME_HEAD:-1])
-    if block is Block.DEVICE:
-        content[_MASKED] = bytes(len(content[_MASKED]))
-    return build_frame(data[4], bytes(content), data[5]).hex()
-
-
 def _subentry(subentry: ConfigSubentry) -> dict[str, Any]:
     return {
         "type": subentry.subentry_type,
@@ -117,6 +104,7 @@ def _line(
             "reconnects": session.reconnects,
         },
         **_machine(now, coordinator.machine),
+        LABEL: coordinator.tape.lines(time.time() - now),
     }
 
 
@@ -187,7 +175,7 @@ def _station(now: float, station: Station) -> dict[str, Any]:
             block.label: round(now - seen, 1) for block, seen in state.seen.items()
         },
         "frames": {
-            block.label: masked_frame(block, data)
+            block.label: masked_frame(data).hex()
             for block, data in state.frames.items()
         },
     }

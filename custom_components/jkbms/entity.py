@@ -104,8 +104,8 @@ async def async_add_pack_entities[DescriptionT: PackDescription](
         features = pack.features
         if features is None:
             return
-        new = [d for d in missing if features.has(d.datum)]
-        missing[:] = [d for d in missing if not features.has(d.datum)]
+        new = [d for d in missing if d.fits(features)]
+        missing[:] = [d for d in missing if not d.fits(features)]
         for batch in batched(new, _BATCH, strict=False):
             async_add_entities(
                 [create(coordinator, pack, d, d.enabled(features)) for d in batch],

@@ -14,8 +14,10 @@ from .protocol.can.machine import CanListener
 from .protocol.listener import Listener
 from .protocol.master import Master
 from .protocol.station import Event
+from .recorder import Recording
 from .transport.link import LinkError, LinkFault
 from .transport.session import LinkState, LinkStatus, Opener, Session
+from .transport.tape import ByteTape, CanTape
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,10 +45,21 @@ class LineCoordinator[MachineT: Master | Listener | CanListener](
         )
         self.url = url
         self.machine = machine
-        self.session: Session[Any] = Session(
-            opener, machine, self._on_events, self._on_status
+        self.tape: ByteTape | CanTape = (
+            CanTape() if isinstance(machine, CanListener) else ByteTape()
         )
+        self.session: Session[Any] = Session(
+            opener, machine, self._on_events, self._on_status, self.tape
+        )
+        self.recording: Recording | None = None
+        """What is being recorded just now."""
         self._started = False
+        entry.async_on_unload(self._stop_recording)
+
+    @callback
+    def _stop_recording(self) -> None:
+        if self.recording is not None:
+            self.recording.stop()
 
     async def async_open(self) -> LinkError | None:
         """Take the line, from now on and for good; return why it is not open yet."""

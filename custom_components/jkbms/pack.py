@@ -1,7 +1,7 @@
 """One BMS as Home Assistant knows it: its subentry, its device, its values."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_ADDRESS
@@ -17,7 +17,10 @@ from .const import (
     DOMAIN,
     MANUFACTURER,
 )
+from .protocol.alarms import BY_KEY as ALARM_BY_KEY
 from .protocol.datum import Block, Datum, Field
+from .protocol.derived import POWER, PROBLEM
+from .protocol.energy import EnergyAccount, with_followed
 from .protocol.features import Features
 from .protocol.master import AskedStation
 from .protocol.state import BmsState, Update
@@ -29,6 +32,9 @@ from .repairs import (
     raise_shared_serial,
 )
 from .subentries import bms_subentries, follow, remembered_features, subentry_data
+
+_OF_THE_WORD: Final = frozenset({*ALARM_BY_KEY, PROBLEM.key, "errors"})
+"""What the alarm word tells, and CAN in other words: by turns it would come and go."""
 
 
 class Pack:
@@ -53,6 +59,7 @@ class Pack:
         """Whether a BMS with another serial number answers at the address."""
         self.control: AskedStation | None = None
         """Where it can be asked and set, if the bus is only listened to."""
+        self.energy = EnergyAccount(self.station.cycle)
         self._on_features: list[CALLBACK_TYPE] = []
 
     @property
@@ -104,7 +111,23 @@ class Pack:
             return self.station.state
         block = datum.block if isinstance(datum, Field) else Block.LIVE
         telling = [s for s in self._sources() if datum.key in s.values]
-        return max(telling, key=lambda s: s.seen.get(block, 0.0), default=None)
+        of_word = datum.key in _OF_THE_WORD
+        return max(
+            telling,
+            key=lambda s: (of_word and s.layout is not None, s.seen.get(block, 0.0)),
+            default=None,
+        )
+
+    @callback
+    def follow(self) -> set[str]:
+        """Take the latest live values into account that belong to the pack.
+
+        Returns the keys of the values over time that have changed.
+        """
+        state = self.source(POWER)
+        if state is None or Block.LIVE not in state.seen or not self.available:
+            return set()
+        return self.energy.read(state.values, state.seen[Block.LIVE])
 
     def settings(self) -> Mapping[str, Any]:
         """Return the values that a change of a setting is checked against."""
@@ -163,6 +186,7 @@ class Pack:
         features = station.features
         if features is None:
             return
+        features = with_followed(features)
         if self.features is not None:
             features = self.features.merged(features)
         grown = features != self.features

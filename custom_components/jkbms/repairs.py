@@ -1,6 +1,6 @@
 """What only the owner of the packs can mend, and the flows that help with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.components.repairs import (
@@ -23,6 +23,7 @@ import probatio
 from .const import CONF_FEATURES, CONF_SERIAL_NUMBER, DOMAIN
 from .mode import Mode, bus_data
 from .subentries import bind, learn_serial
+from .transport.health import Trouble
 
 if TYPE_CHECKING:
     from .pack import Pack
@@ -34,6 +35,7 @@ _SHARED_ADDRESS: Final = "shared_address"
 _CONTROL_FOREIGN_MASTER: Final = "control_foreign_master"
 _CONTROL_STRANGER: Final = "control_stranger"
 _CONTROL_CHOICE: Final = "control_choice"
+_WRITE_IGNORED: Final = "write_ignored"
 _PACK: Final = "pack"
 
 
@@ -235,6 +237,36 @@ def raise_control_choice(
 def clear_control_choice(hass: HomeAssistant, line_id: str, address: int) -> None:
     """Take the question back: it is known which pack it is."""
     _clear(hass, _CONTROL_CHOICE, f"{line_id}_{address}")
+
+
+def raise_trouble(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    trouble: Trouble,
+    figures: Mapping[str, str],
+) -> None:
+    """Say what is wrong with a bus, and what mends it."""
+    _raise(hass, entry, trouble, entry.entry_id, dict(figures), fixable=False)
+
+
+def clear_trouble(
+    hass: HomeAssistant, entry: ConfigEntry[Any], trouble: Trouble
+) -> None:
+    """Take the issue back: it is mended."""
+    _clear(hass, trouble, entry.entry_id)
+
+
+def raise_write_ignored(
+    hass: HomeAssistant, entry: ConfigEntry[Any], pack: Pack
+) -> None:
+    """Say that a pack acknowledges changes and does not make them."""
+    placeholders = {"pack": pack.name}
+    _raise(hass, entry, _WRITE_IGNORED, pack.subentry_id, placeholders, fixable=False)
+
+
+def clear_write_ignored(hass: HomeAssistant, subentry_id: str) -> None:
+    """Take the issue back: the pack has made a change."""
+    _clear(hass, _WRITE_IGNORED, subentry_id)
 
 
 class _ForeignMasterFlow(RepairsFlow):

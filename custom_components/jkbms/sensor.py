@@ -9,11 +9,15 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
+from .bus_entity import add_traffic_sensors
 from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
 from .descriptions import CLOCK_DRIFT, SENSORS, PackSensorDescription
+from .energy import PackFollowed, followed_sensor
 from .entity import PackEntity, async_add_pack_entities
 from .pack import Pack
+from .protocol.blocking import Block as CurrentBlock, Reason
 from .protocol.datum import Block
+from .protocol.energy import Followed
 from .protocol.fields import BMS_CLOCK
 
 PARALLEL_UPDATES = 0
@@ -27,7 +31,8 @@ async def async_setup_entry(
     entry: JkBmsConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of all packs."""
+    """Add the sensors of all packs, and those of the bus."""
+    add_traffic_sensors(entry, async_add_entities)
     await async_add_pack_entities(entry, async_add_entities, SENSORS, _create)
 
 
@@ -36,12 +41,16 @@ def _create(
     pack: Pack,
     description: PackSensorDescription,
     enabled: bool,
-) -> PackSensor:
+) -> PackSensor | PackFollowed:
+    if isinstance(description.datum, Followed):
+        return followed_sensor(coordinator, pack, description, enabled)
     kind: type[PackSensor] = PackSensor
     if description.datum is BMS_CLOCK:
         kind = PackClock
     elif description.datum is CLOCK_DRIFT:
         kind = PackClockDrift
+    elif isinstance(description.datum, CurrentBlock):
+        kind = PackBlockReason
     return kind(coordinator, pack, description, enabled)
 
 
@@ -117,3 +126,27 @@ class PackClockDrift(PackSensor):
         age = timedelta(seconds=self.hass.loop.time() - state.seen[Block.LIVE])
         then = dt_util.utcnow() - age
         return round((as_local(clock, then) - then).total_seconds())
+
+
+class PackBlockReason(PackSensor):
+    """Why a pack is not charged, or not discharged."""
+
+    def __init__(
+        self,
+        coordinator: BusCoordinator,
+        pack: Pack,
+        description: PackSensorDescription,
+        enabled: bool,
+    ) -> None:
+        """Follow all that the reason follows from, on whichever line it is told."""
+        super().__init__(coordinator, pack, description, enabled)
+        assert isinstance(description.datum, CurrentBlock)
+        self._block = description.datum
+        keys = frozenset(datum.key for datum in self._block.told_by)
+        self.coordinator_context = Watch(pack.subentry_id, keys)
+
+    @property
+    @override
+    def reading(self) -> Reason | None:
+        """The most telling reason."""
+        return self._block.reason(self.pack.get)

@@ -166,7 +166,8 @@ class Dump:
     @classmethod
     def read(cls, text: str) -> Dump:
         """Return what the text holds; empty lines count as nothing."""
-        parsed = [parse(line) for line in text.splitlines() if line.strip()]
+        lines = (line.strip() for line in text.splitlines())
+        parsed = [parse(line) for line in lines if line and not line.startswith("#")]
         skipped = [each for each in parsed if isinstance(each, Skipped)]
         return cls(
             tuple(each for each in parsed if isinstance(each, CanMessage)),

@@ -2,7 +2,7 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
 from functools import partial
@@ -49,7 +49,13 @@ from custom_components.jkbms.protocol.logbook import (
     log_events,
     log_records,
 )
+from custom_components.jkbms.protocol.masking import Piece
 from custom_components.jkbms.protocol.plausibility import implausible
+from custom_components.jkbms.protocol.recording import (
+    is_recording,
+    of_diagnostics,
+    pieces,
+)
 from custom_components.jkbms.protocol.stream import Framer
 from scripts.lib.candump import Dump
 
@@ -68,11 +74,30 @@ def describe(data: bytes) -> Iterator[Line]:
     framer, attributor, describer = Framer(), Attributor(), Describer()
     items = [*framer.feed(data), *framer.flush()]
     for heard in (*attributor.feed(items), *attributor.flush()):
-        yield {
-            name: plain(value)
-            for name, value in describer.line(heard).items()
-            if value is not None or name == "layout"
-        }
+        yield _shown(describer.line(heard))
+
+
+def describe_recording(pieces: Iterable[Piece]) -> Iterator[Line]:
+    """Yield what a recording contains, with the seconds since 1970 when that was known."""
+    framer, attributor, describer = Framer(), Attributor(), Describer()
+    time = 0.0
+    for piece in pieces:
+        time = piece.time
+        for heard in attributor.feed(framer.feed(piece.data)):
+            asks = isinstance(heard, WriteRequest | ReadRequest)
+            sent = {"sent": True} if asks and piece.sent else {}
+            yield {"time": round(time, 6)} | _shown(describer.line(heard)) | sent
+    rest = (*attributor.feed(framer.flush()), *attributor.flush())
+    for heard in rest:
+        yield {"time": round(time, 6)} | _shown(describer.line(heard))
+
+
+def _shown(line: Line) -> Line:
+    return {
+        name: plain(value)
+        for name, value in line.items()
+        if value is not None or name == "layout"
+    }
 
 
 class Describer:
@@ -213,13 +238,10 @@ def plain(value: object) -> object:
             return value
 
 
-def read_input(path: str, *, raw: bool) -> bytes:
-    """Return the bytes of a file or of the standard input; raises UsageError."""
-    data = _content(path)
-    if raw:
-        return data
+def _unhex(path: str, content: bytes) -> bytes:
+    """Return the bytes that text stands for; raises UsageError."""
     try:
-        return bytes.fromhex("".join(data.decode("utf-8-sig").split()))
+        return bytes.fromhex("".join(content.decode("utf-8-sig").split()))
     except ValueError:
         raise UsageError(
             f"{_name(path)} is not text of hexadecimal digits in pairs (--raw reads binary)"
@@ -248,11 +270,11 @@ def _name(path: str) -> str:
     return "the standard input" if path == "-" else path
 
 
-def summary(data: bytes, lines: Counter[str], addresses: set[int]) -> str:
+def summary(size: int, lines: Counter[str], addresses: set[int]) -> str:
     """Say in one line what there was."""
     counted = ", ".join(f"{count} {kind}" for kind, count in lines.items()) or "nothing"
     whose = ", ".join(str(address) for address in sorted(addresses)) or "none"
-    return f"{len(data)} bytes: {counted}; addresses: {whose}"
+    return f"{size} bytes: {counted}; addresses: {whose}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -275,8 +297,38 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _read_rs485(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
-    data = read_input(path, raw=raw)
-    return describe(data), partial(summary, data)
+    content = _content(path)
+    if not raw and (recorded := _read_recorded(path, content)) is not None:
+        return recorded
+    data = content if raw else _unhex(path, content)
+    return describe(data), partial(summary, len(data))
+
+
+def _read_recorded(path: str, content: bytes) -> tuple[Iterator[Line], Summary] | None:
+    """Return what a recording, or the diagnostics of a bus, hold; None for another file."""
+    try:
+        text = content.decode("utf-8-sig")
+    except ValueError:
+        return None
+    lines = {"": text.splitlines()} if is_recording(text) else of_diagnostics(text)
+    if lines is None:
+        return None
+    if not is_recording("\n".join(lines[""])) and any(lines[""]):
+        dump = Dump.read("\n".join(lines[""]))
+        return map(_shown, dump.lines()), dump.summary
+    try:
+        read = {name: tuple(pieces(told)) for name, told in lines.items()}
+    except ValueError as error:
+        raise UsageError(f"{_name(path)}: {error}") from None
+    size = sum(len(piece.data) for line in read.values() for piece in line)
+    return _all_lines(read), partial(summary, size)
+
+
+def _all_lines(read: Mapping[str, tuple[Piece, ...]]) -> Iterator[Line]:
+    """Yield what each line tells, the bus first; those of control lines say so."""
+    for name, line in read.items():
+        of = {"line": name} if name else {}
+        yield from (told | of for told in describe_recording(line))
 
 
 def _read_can(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:

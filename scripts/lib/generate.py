@@ -6,20 +6,27 @@ from pathlib import Path
 import sys
 from typing import Any, Final
 
+from custom_components.jkbms.bus_descriptions import TRAFFIC, TrafficDescription
 from custom_components.jkbms.descriptions import (
+    ALARM_DATA,
     BINARY_SENSORS,
     CLOCK_DRIFT,
+    EVENTS,
     NUMBERS,
     ONLINE,
     SENSORS,
     SWITCHES,
     PackBinarySensorDescription,
     PackDescription,
+    PackEventDescription,
     PackSensorDescription,
 )
+from custom_components.jkbms.protocol.alarms import BY_KEY as ALARM_BY_KEY, Severity
 from custom_components.jkbms.protocol.codecs import Bit
 from custom_components.jkbms.protocol.datum import Datum, Field, Hardware, Role
+from custom_components.jkbms.protocol.energy import Followed
 from custom_components.jkbms.protocol.fields import FIELDS
+from custom_components.jkbms.transport.health import Kind
 
 ROOT: Final = Path(__file__).parents[2]
 TEXTS: Final = Path("custom_components/jkbms/translations/en.json")
@@ -27,6 +34,7 @@ LIST: Final = Path("docs/entities.md")
 
 PLATFORMS: Final[dict[str, Sequence[PackDescription]]] = {
     "binary_sensor": BINARY_SENSORS,
+    "event": EVENTS,
     "number": NUMBERS,
     "sensor": SENSORS,
     "switch": SWITCHES,
@@ -44,7 +52,10 @@ OPTION_NAMES: Final = {
     "charging": "Charging",
     "discharge_overcurrent": "Discharge over-current",
     "discharging": "Discharging",
+    "empty": "Empty",
+    "fault": "Fault",
     "float": "Float",
+    "full": "Full",
     "general": "General",
     "high_soc": "High SoC",
     "important": "Important",
@@ -56,11 +67,40 @@ OPTION_NAMES: Final = {
     "mos_overtemperature": "MOS over-temperature",
     "none": "None",
     "off": "Off",
+    "other_protection": "Another protection",
+    "overcurrent": "Over-current",
+    "overtemperature": "Over-temperature",
+    "overvoltage": "Over-voltage",
+    "precharging": "Pre-charging",
     "remote_control": "Remote control",
+    "remote_lock": "Remote lock",
     "serious": "Serious",
+    "short_circuit": "Short circuit",
+    "switched_off": "Switched off",
     "system_alarm": "System alarm",
+    "undertemperature": "Low temperature",
+    "undervoltage": "Under-voltage",
+    "unknown_reason": "Not told",
+    "waiting_release": "Waiting for its release time",
 }
 """The English names of what a sensor may say."""
+EVENT_ATTRIBUTES: Final = {
+    "event_type": {
+        "name": "Kind",
+        "state": {datum.key: datum.name for datum in ALARM_DATA},
+    },
+    "severity": {
+        "name": "Severity",
+        "state": {
+            Severity.FAULT: "Fault",
+            Severity.PROTECTION: "Protection",
+            Severity.WARNING: "Warning",
+            Severity.INFO: "Notice",
+        },
+    },
+    "state": {"name": "What", "state": {"started": "Started", "cleared": "Cleared"}},
+}
+"""The English names of what an event may say."""
 
 
 # -- texts ----------------------------------------------------------------------------
@@ -70,10 +110,21 @@ def entity_texts() -> dict[str, Any]:
     """Return the texts of all entities by platform and translation key."""
     return {
         platform: dict(
-            sorted((str(d.translation_key), _texts(d)) for d in descriptions)
+            sorted(
+                (
+                    *((str(d.translation_key), _texts(d)) for d in descriptions),
+                    *_traffic_texts(platform),
+                )
+            )
         )
         for platform, descriptions in PLATFORMS.items()
     }
+
+
+def _traffic_texts(platform: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for description in TRAFFIC.get(platform, ()):
+        state = {"state": dict(description.texts)} if description.texts else {}
+        yield str(description.translation_key), {"name": description.label} | state
 
 
 def _texts(description: PackDescription) -> dict[str, Any]:
@@ -82,6 +133,8 @@ def _texts(description: PackDescription) -> dict[str, Any]:
         texts["state"] = {
             option: OPTION_NAMES[option] for option in description.datum.options
         }
+    if isinstance(description, PackEventDescription):
+        texts["state_attributes"] = EVENT_ATTRIBUTES
     return texts
 
 
@@ -105,10 +158,66 @@ the name of the pack followed by the key, in every language: `sensor.<pack>_tota
 - **On**: whether the entity is enabled from the start. *if fitted* needs the hardware to be there: a cell, a probe,
   a heater. Cells and probes that are not there have no entity.
 - **Register**: where the BMS keeps the value. An odd number is the low byte of the register before it, the number
-  behind a point is a bit. *computed* values follow from others of the same frame.
+  behind a point is a bit. *computed* values follow from others of the same frame, those *over time* from one frame
+  after the other, as defined [below](#energy).
 - **Firmware**: only BMS with this software version have the value.
 - Current and power are positive while charging.
 """
+_ENERGY: Final = """
+## Energy
+
+- `energy_charged`, `energy_discharged`: voltage times current of every frame that counts, added up over the time
+  between the frames as if the power went in a straight line from one to the next. Where it goes through zero, the part
+  before and the part after are of one direction each. If no frame came for 30 seconds, or for three times the usual
+  interval where that is longer, nothing is counted for that time, nor while Home Assistant is off. Both only rise, in
+  steps of 10 Wh, and go on after a restart; after a power cut up to 15 minutes may be missing.
+- `remaining_energy`: remaining capacity times cells times the nominal voltage of a cell: 3.2 V LFP, 3.7 V Li-ion,
+  2.3 V LTO. The chemistry follows from the cell OVP setting (LTO to 3.0 V, LFP 3.3 to 3.85 V, Li-ion from 3.95 V), on
+  CAN from the voltage that the pack requests, and only where that leaves a choice from what the BMS says it is.
+- `time_to_empty`, `time_to_full`: the remaining, or the missing, capacity at the present current, smoothed over 5
+  minutes. Empty is 0 % as the BMS counts it; that charging slows down near full is not foreseen. Unknown at rest, below
+  a 500th of the capacity per hour. Shown in minutes, in coarser steps from two hours on.
+"""
+_ALARMS: Final = """
+## Alarms
+
+Each is a binary sensor. On RS485 they are the bits of the alarm word; on CAN there are those that the messages tell
+of, some of them on CAN only. *Problem* is on while a fault or a protection is active.
+
+- **Severity**: *fault* (something is broken or wired wrongly), *protection* (the BMS has cut the current), *warning* (it
+  will), *info* (healthy packs have it too: never a problem). What a pack tells on CAN has a level; at the lowest one what
+  only CAN tells is a warning, and *battery over-temperature* is a protection above it.
+- Attributes: `severity`, `since` (when it was first seen active, empty while it is not), `count` (how often it has become
+  active), both kept over restarts; on CAN `level`; of the temperature sensor fault `missing_sensors`, those that the BMS
+  does not find.
+
+"""
+_EVENTS: Final = """
+## Events
+
+`event.<pack>_alarm_event` (*Alarm*): one of the alarms above, its key being the type of the event, has started or was
+cleared. Attributes: `state` (*started*, *cleared*), `severity`, `alarm` (its English name) and what was measured then:
+`total_voltage`, `current`, `state_of_charge`, the lowest and the highest cell with their numbers, temperatures. An alarm
+that was active before a restart, or before a pack was away, and still is, is no event; one that has started or ended
+meanwhile is. What is there when the integration is set up for the first time is none either.
+"""
+_BLOCKS: Final = """
+## Why charging or discharging is off
+
+`charging_block_reason` and `discharging_block_reason` say the first of these that holds while the MOSFET is off (of a
+bank on CAN: while it asks for no charge, or no discharge): its switch is off, an alarm that stops this direction, a
+release time that still runs, the pre-charge, the state of charge at its end, a remote lock. *Not told*: nothing that
+the pack tells explains it. On CAN nobody tells of switches and release times.
+"""
+_TRAFFIC: Final = """
+## The bus, and the traffic of each pack
+
+All of them are diagnostic. Those of a pack belong to its device, the others to the device of the bus. Counters are
+counted from the start of the integration and updated once a minute. `health` says in one word how it stands, with what to
+do as its text; what there is to mend is in Repairs and in its attribute `troubles`.
+
+"""
+_KINDS: Final = {Kind.ASKING: "asking", Kind.LISTENING: "listening", Kind.CAN: "CAN"}
 _SETTINGS: Final = """
 ## Settings
 
@@ -129,7 +238,8 @@ _HARDWARE: Final = {
 def entity_list(_current: str = "") -> str:
     """Return docs/entities.md."""
     sensors = [d for d in SENSORS if not d.twin]
-    states = [d for d in BINARY_SENSORS if not d.twin]
+    states = [d for d in BINARY_SENSORS if not d.twin and d.datum not in ALARM_DATA]
+    alarms = [d for d in BINARY_SENSORS if d.datum in ALARM_DATA]
     parts = [
         _HEAD,
         "\n## Sensors\n\n",
@@ -141,6 +251,16 @@ def entity_list(_current: str = "") -> str:
         _table(
             ("Key", "Name", "On", "Kind", "Register", "Firmware"),
             (_binary_sensor_row(d) for d in _once(states)),
+        ),
+        _ALARMS,
+        _table(("Key", "Name", "Severity", "On", "Register"), map(_alarm_row, alarms)),
+        _EVENTS,
+        _BLOCKS,
+        _ENERGY,
+        _TRAFFIC,
+        _table(
+            ("Key", "Name", "Of", "Unit", "On", "While"),
+            (_traffic_row(d) for table in TRAFFIC.values() for d in table),
         ),
         _SETTINGS,
         "\n",
@@ -167,6 +287,18 @@ def entity_list(_current: str = "") -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _traffic_row(description: TrafficDescription) -> Sequence[str]:
+    unit = getattr(description, "native_unit_of_measurement", None)
+    return (
+        f"`{description.key}`",
+        description.label,
+        "pack" if description.of_pack else "bus",
+        ", ".join(description.texts or ()) or str(unit or ""),
+        "yes" if description.entity_registry_enabled_default else "no",
+        ", ".join(text for kind, text in _KINDS.items() if kind in description.kinds),
+    )
 
 
 def _once[T: PackDescription](descriptions: Iterable[T]) -> Iterator[T]:
@@ -208,6 +340,8 @@ def _kind(datum: Datum[Any]) -> str:
 def _register(datum: Datum[Any]) -> str:
     if datum in (ONLINE, CLOCK_DRIFT):
         return "Home Assistant"
+    if isinstance(datum, Followed):
+        return "over time"
     if not isinstance(datum, Field):
         return "computed"
     places = _alike(datum)
@@ -257,6 +391,18 @@ def _binary_sensor_row(description: PackBinarySensorDescription) -> Sequence[str
         _kind(datum),
         _register(datum),
         _firmware(datum),
+    )
+
+
+def _alarm_row(description: PackBinarySensorDescription) -> Sequence[str]:
+    datum = description.datum
+    alarm = ALARM_BY_KEY[datum.key]
+    return (
+        _key(datum),
+        _name(datum),
+        alarm.severity,
+        _on(datum, enabled=datum.enabled),
+        "CAN only" if alarm.bit is None else f"0x12A0.{alarm.bit}",
     )
 
 

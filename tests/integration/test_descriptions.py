@@ -17,8 +17,10 @@ from homeassistant.components.sensor.const import (
 from homeassistant.const import EntityCategory
 import pytest
 
+from custom_components.jkbms.bus_descriptions import TRAFFIC
 from custom_components.jkbms.descriptions import (
     BINARY_SENSORS,
+    EVENTS,
     MEANING,
     NUMBERS,
     SENSORS,
@@ -26,8 +28,10 @@ from custom_components.jkbms.descriptions import (
     PackDescription,
     number_description,
 )
+from custom_components.jkbms.protocol.blocking import BLOCKS
 from custom_components.jkbms.protocol.datum import Field, Quantity, Role
 from custom_components.jkbms.protocol.derived import DERIVED
+from custom_components.jkbms.protocol.energy import FOLLOWED
 from custom_components.jkbms.protocol.features import Features
 from custom_components.jkbms.protocol.fields import BALANCER, CAN, FIELDS, settings
 
@@ -35,6 +39,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "custom_components" / "jkbms"
 KEYS: Final = Path(__file__).with_name("frozen_keys.txt")
 PLATFORMS: Final[dict[str, tuple[PackDescription, ...]]] = {
     "binary_sensor": BINARY_SENSORS,
+    "event": EVENTS,
     "number": NUMBERS,
     "sensor": SENSORS,
     "switch": SWITCHES,
@@ -48,11 +53,17 @@ def load(name: str) -> Any:
 
 def all_keys() -> list[str]:
     """Return what unique ids and entity ids are made of."""
-    return sorted(
+    of_packs = [
         f"{platform} {description.key} {description.object_id}"
         for platform, descriptions in PLATFORMS.items()
         for description in descriptions
-    )
+    ]
+    of_traffic = [
+        f"{platform if d.of_pack else f'bus_{platform}'} {d.key} {d.key}"
+        for platform, descriptions in TRAFFIC.items()
+        for d in descriptions
+    ]
+    return sorted((*of_packs, *of_traffic))
 
 
 def test_keys_stay_as_they_were_released() -> None:
@@ -79,6 +90,8 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
     assert {d.datum.key for d in (*SENSORS, *BINARY_SENSORS)} == shown | {
         "online",
         "bms_clock_drift",
+        *(block.key for block in BLOCKS),
+        *(datum.key for datum in FOLLOWED),
     }
     assert {d.datum.key for d in (*NUMBERS, *SWITCHES)} == {
         field.key for field in FIELDS if field.writable
@@ -190,7 +203,14 @@ def test_every_entity_has_its_english_name() -> None:
             placeholders = set(re.findall(r"{(\w+)}", text["name"]))
             assert placeholders == set(d.translation_placeholders or {}), d.key
             assert set(text.get("state", {})) == set(d.datum.options), d.key
-        assert set(texts[platform]) == {d.translation_key for d in descriptions}
+        traffic = TRAFFIC.get(platform, ())
+        for t in traffic:
+            text = texts[platform][t.translation_key]
+            assert text["name"] == t.label
+            assert text.get("state", {}) == (t.texts or {})
+        assert set(texts[platform]) == {
+            d.translation_key for d in (*descriptions, *traffic)
+        }
 
 
 def test_no_two_entities_of_a_platform_have_the_same_name() -> None:
@@ -209,6 +229,11 @@ def test_every_entity_that_no_class_draws_has_an_icon_and_no_other_needs_one() -
             for d in descriptions
             if d.device_class in (None, SensorDeviceClass.ENUM)
         }
+        classless |= {
+            t.translation_key
+            for t in TRAFFIC.get(platform, ())
+            if t.device_class in (None, SensorDeviceClass.ENUM)
+        }
         assert set(icons[platform]) == classless, platform
 
 
@@ -217,6 +242,9 @@ def test_icons_of_states_are_of_states_that_exist() -> None:
     for platform, descriptions in PLATFORMS.items():
         options = {
             d.translation_key: {*d.datum.options, "on", "off"} for d in descriptions
+        } | {
+            t.translation_key: {*(t.texts or ()), "on", "off"}
+            for t in TRAFFIC.get(platform, ())
         }
         for key, icon in icons[platform].items():
             assert set(icon.get("state", {})) <= options[key]

@@ -14,12 +14,14 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.const import DOMAIN
 from custom_components.jkbms.protocol import master
+from custom_components.jkbms.protocol.alarms import WORD, Severity
 from simulator import Bank
 
 from .bus import entity_id, set_up, state_of, subentry_id, until
 
 ENABLED: Final = {
     "binary_sensor": {
+        *(alarm.key for alarm in WORD if alarm.severity is not Severity.INFO),
         "balancer_set",
         "balancing",
         "charging",
@@ -30,6 +32,7 @@ ENABLED: Final = {
         "online",
         "problem",
     },
+    "event": {"alarm_event"},
     "number": {
         "balance_starting_voltage",
         "balance_trigger_voltage",
@@ -48,9 +51,13 @@ ENABLED: Final = {
         "cell_request_charge_voltage_set",
         "cell_request_float_voltage_set",
         "charge_status",
+        "charging_block_reason",
         "charging_cycles",
         "current",
         "delta_cell_voltage",
+        "discharging_block_reason",
+        "energy_charged",
+        "energy_discharged",
         "errors",
         "full_charge_capacity",
         "max_cell_voltage",
@@ -61,6 +68,7 @@ ENABLED: Final = {
         "min_voltage_cell",
         "power",
         "power_tube_temperature",
+        "remaining_energy",
         "state_of_charge",
         "state_of_health",
         "temperature_sensor_1",

@@ -107,7 +107,11 @@ async def test_packs_appear_as_they_are_heard_with_what_listening_can_tell(
             assert "cell_ovp_set" in keys
             assert "charging_switch_set" in keys
             assert not keys & DEVICE_KEYS
-        assert {i.split(".")[0] for i in ids.values()} == {"sensor", "binary_sensor"}
+        assert {i.split(".")[0] for i in ids.values()} == {
+            "binary_sensor",
+            "event",
+            "sensor",
+        }
         shown = hass.states.get("sensor.jk_bms_2_total_voltage")
         assert shown is not None
         assert float(shown.state) == pytest.approx(

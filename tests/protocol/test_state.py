@@ -7,10 +7,14 @@ import pytest
 
 from custom_components.jkbms.protocol.alarms import (
     ALARMS,
+    BY_KEY as ALARM_BY_KEY,
+    LEVELS,
     NOTICE_MASK,
     PROBLEM_MASK,
+    WORD,
     Severity,
     active,
+    severity_at,
 )
 from custom_components.jkbms.protocol.datum import Block, Firmware
 from custom_components.jkbms.protocol.derived import DERIVED, derive
@@ -288,7 +292,7 @@ def test_a_bms_that_misses_a_cell_and_says_so_is_believed() -> None:
         "Balance lead resistance too high",
         "Cell count does not match setting",
     ):
-        (bit,) = (a.bit for a in ALARMS if a.name == alarm)
+        (bit,) = (n for n, a in enumerate(WORD) if a.name == alarm)
         state = live(cell_presence=0x7FFF, alarms=1 << bit)
         assert state.values["errors"] == alarm
         assert state.values["cell_voltage_16"] is None
@@ -370,12 +374,38 @@ def test_wire_alarms_name_their_cells() -> None:
 
 
 def test_every_alarm_bit_has_its_own_key_and_severity() -> None:
-    assert [alarm.bit for alarm in ALARMS] == list(range(29))
-    assert len({alarm.key for alarm in ALARMS}) == 29
+    assert [alarm.bit for alarm in WORD] == list(range(29))
+    assert len({alarm.key for alarm in ALARMS}) == len(ALARMS)
+    assert {alarm.bit for alarm in ALARMS if alarm not in WORD} == {None}
     assert PROBLEM_MASK & NOTICE_MASK == 0
-    rest = {a.bit for a in ALARMS if not (PROBLEM_MASK | NOTICE_MASK) >> a.bit & 1}
-    assert rest == {a.bit for a in ALARMS if a.severity is Severity.WARNING} == {21}
+    rest = {n for n in range(29) if not (PROBLEM_MASK | NOTICE_MASK) >> n & 1}
+    assert rest == {a.bit for a in WORD if a.severity is Severity.WARNING} == {21}
     assert [alarm.bit for alarm in active(0xE000_0005)] == [0, 2]
+
+
+@pytest.mark.parametrize("bit", range(29))
+def test_each_bit_is_an_alarm_of_its_own(bit: int) -> None:
+    values = live(alarms=1 << bit).values
+    told = {alarm.bit: values[alarm.key] for alarm in WORD}
+    assert told == {n: n == bit for n in range(29)}
+
+
+@pytest.mark.parametrize(
+    ("key", "severities"),
+    [
+        ("cell_overvoltage", ("protection",) * 4),
+        ("internal_communication", ("fault",) * 4),
+        ("battery_overtemperature", ("warning", "protection", "protection", "warning")),
+        ("low_soc", ("protection", "protection", "protection", "warning")),
+        ("hv_interlock", ("fault", "fault", "fault", "warning")),
+    ],
+)
+def test_how_bad_an_alarm_is_depends_on_its_level_unless_it_is_in_the_word(
+    key: str, severities: tuple[str, ...]
+) -> None:
+    alarm = ALARM_BY_KEY[f"alarm_{key}"]
+    assert tuple(severity_at(alarm, level) for level in LEVELS) == severities
+    assert severity_at(alarm, None) == severities[0]
 
 
 # -- features -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The alarm word of a BMS: which bit is which alarm, and how bad it is (rs485.md 6.1)."""
+"""What a BMS warns of: the bits of its alarm word (rs485.md 6.1), and what only CAN has."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,9 +20,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One bit of the alarm word."""
+    """Something that a BMS warns of."""
 
-    bit: int
+    bit: int | None
+    """Its place in the alarm word; None where that has no such alarm."""
     key: str
     name: str
     severity: Severity
@@ -33,7 +34,7 @@ _P: Final = Severity.PROTECTION
 _W: Final = Severity.WARNING
 _I: Final = Severity.INFO
 
-ALARMS: Final = tuple(
+WORD: Final = tuple(
     Alarm(bit, f"alarm_{key}", name, severity)
     for bit, (key, name, severity) in enumerate(
         (
@@ -69,11 +70,54 @@ ALARMS: Final = tuple(
         )
     )
 )
-_PROBLEMS: Final = frozenset({_F, _P})
-PROBLEM_MASK: Final = sum(1 << a.bit for a in ALARMS if a.severity in _PROBLEMS)
-NOTICE_MASK: Final = sum(1 << a.bit for a in ALARMS if a.severity is _I)
+"""The alarms of the alarm word; the place of each is its bit."""
+ON_CAN: Final = tuple(
+    Alarm(None, f"alarm_{key}", name, severity)
+    for key, name, severity in (
+        ("high_temperature", "High temperature", _P),
+        ("low_temperature", "Low temperature", _P),
+        ("cell_difference", "Cell voltage difference too large", _P),
+        ("temperature_difference", "Temperature difference too large", _P),
+        ("low_soc", "State of charge too low", _P),
+        ("low_insulation", "Insulation too low", _F),
+        ("hv_interlock", "High-voltage interlock open", _F),
+        ("external_communication", "External communication fault", _F),
+        ("system", "System fault", _F),
+        ("contactor", "Contactor fault", _F),
+        ("short_circuit", "Short circuit", _P),
+        ("general", "General alarm", _F),
+        ("soft_start", "Soft start failed", _F),
+        ("cell_failure", "Cell failure or imbalance", _F),
+    )
+)
+"""What messages on CAN tell and the alarm word does not know (can.md 1.3, 2.2)."""
+ALARMS: Final = (*WORD, *ON_CAN)
+BY_KEY: Final = {alarm.key: alarm for alarm in ALARMS}
+
+PROBLEMS: Final = frozenset({_F, _P})
+"""What a pack that is well never has."""
+PROBLEM_MASK: Final = sum(1 << n for n, a in enumerate(WORD) if a.severity in PROBLEMS)
+NOTICE_MASK: Final = sum(1 << n for n, a in enumerate(WORD) if a.severity is _I)
+
+LEVELS: Final = ("none", "serious", "important", "general")
+"""What two bits of the alarm frame on CAN say, 0 to 3; the lower, the worse (can.md 1.3)."""
 
 
 def active(bitmask: int) -> tuple[Alarm, ...]:
     """Return the alarms set in the word, lowest bit first; unknown bits are left."""
-    return tuple(alarm for alarm in ALARMS if bitmask >> alarm.bit & 1)
+    return tuple(alarm for n, alarm in enumerate(WORD) if bitmask >> n & 1)
+
+
+def severity_at(alarm: Alarm, level: str | None) -> Severity:
+    """Return how bad an alarm is at a level of CAN; None and "none": nothing is told of it.
+
+    What the alarm word has as a protection is one at each level. Of what only CAN has,
+    the lowest level is a warning.
+    """
+    if level in (None, LEVELS[0]) or (
+        alarm.bit is not None and alarm.severity in PROBLEMS
+    ):
+        return alarm.severity
+    if level == LEVELS[-1]:
+        return Severity.WARNING
+    return alarm.severity if alarm.severity in PROBLEMS else Severity.PROTECTION

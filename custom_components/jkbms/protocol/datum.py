@@ -34,6 +34,8 @@ class Quantity(StrEnum):
     CELL_VOLTAGE = "cell_voltage"  # V
     CURRENT = "current"  # A, + = charging
     POWER = "power"  # W, + = charging
+    ENERGY = "energy"  # kWh, only rises
+    ENERGY_STORED = "energy_stored"  # kWh
     TEMPERATURE = "temperature"  # °C
     STATE_OF_CHARGE = "state_of_charge"  # %
     PERCENTAGE = "percentage"  # %

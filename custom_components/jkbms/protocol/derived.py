@@ -6,10 +6,11 @@ another moment than its cells, and its power has no sign (rs485.md 8, quirks 19,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from .alarms import NOTICE_MASK, PROBLEM_MASK, active
+from .alarms import NOTICE_MASK, PROBLEM_MASK, WORD, Alarm, Severity, active
 from .codecs import Value
 from .datum import Block, Datum, Field, Quantity, Role
 from .fields import (
@@ -36,6 +37,8 @@ class Reading:
     """Volts by cell number."""
     resistances: Mapping[int, float]
     """Milliohms by cell number."""
+    alarms: int | None
+    """The alarm word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,13 +129,13 @@ def _extreme_cell(
     return compute
 
 
-def _word(reading: Reading, field: Field[float]) -> int | None:
-    value = number(reading.values, field)
+def _word(values: Values, field: Field[float]) -> int | None:
+    value = number(values, field)
     return None if value is None else int(value)
 
 
 def _balancing(reading: Reading) -> bool | None:
-    state = _word(reading, BALANCING_STATE)
+    state = _word(reading.values, BALANCING_STATE)
     return None if state is None else state != 0
 
 
@@ -140,20 +143,19 @@ _DIRECTIONS: Final = ("off", "charging", "discharging")
 
 
 def _balancing_direction(reading: Reading) -> str | None:
-    state = _word(reading, BALANCING_STATE)
+    state = _word(reading.values, BALANCING_STATE)
     if state is None or state >= len(_DIRECTIONS):
         return None
     return _DIRECTIONS[state]
 
 
-def _problem(reading: Reading) -> bool | None:
-    word = _word(reading, ALARM_BITMASK)
-    return None if word is None else bool(word & PROBLEM_MASK)
+def _any_of(mask: int) -> Callable[[Reading], bool | None]:
+    """Return what tells whether an alarm of a mask is active."""
 
+    def compute(reading: Reading) -> bool | None:
+        return None if reading.alarms is None else bool(reading.alarms & mask)
 
-def _notice(reading: Reading) -> bool | None:
-    word = _word(reading, ALARM_BITMASK)
-    return None if word is None else bool(word & NOTICE_MASK)
+    return compute
 
 
 _MAX_NAMED: Final = 5
@@ -162,10 +164,9 @@ _MAX_NAMED: Final = 5
 
 def _errors(reading: Reading) -> str | None:
     """Name the active alarms; what healthy packs also report is none of them."""
-    word = _word(reading, ALARM_BITMASK)
-    if word is None:
+    if reading.alarms is None:
         return None
-    return listed([alarm.name for alarm in active(word & ~NOTICE_MASK)])
+    return listed([alarm.name for alarm in active(reading.alarms & ~NOTICE_MASK)])
 
 
 def listed(names: list[str]) -> str:
@@ -177,7 +178,7 @@ def listed(names: list[str]) -> str:
 
 
 def _wire_alarm_cells(reading: Reading) -> str | None:
-    word = _word(reading, WIRE_ALARMS)
+    word = _word(reading.values, WIRE_ALARMS)
     if word is None:
         return None
     numbers = [str(n + 1) for n in range(word.bit_length()) if word >> n & 1]
@@ -206,8 +207,8 @@ def _derived[T](
 
 
 POWER: Final = _derived("power", "Battery power", _Q.POWER, _power)
-PROBLEM: Final = _derived("problem", "Problem", _Q.PROBLEM, _problem)
-DERIVED: Final[tuple[Derived[Any], ...]] = (
+PROBLEM: Final = _derived("problem", "Problem", _Q.PROBLEM, _any_of(PROBLEM_MASK))
+_COMPUTED: Final[tuple[Derived[Any], ...]] = (
     POWER,
     _derived(
         "charging_power", "Charging power", _Q.POWER, _charging_power, enabled=False
@@ -273,7 +274,7 @@ DERIVED: Final[tuple[Derived[Any], ...]] = (
         "notice",
         "Notice",
         _Q.FLAG,
-        _notice,
+        _any_of(NOTICE_MASK),
         enabled=False,
         role=Role.DIAGNOSTIC,
     ),
@@ -289,7 +290,37 @@ DERIVED: Final[tuple[Derived[Any], ...]] = (
 )
 
 
+def _alarm(alarm: Alarm) -> Datum[bool]:
+    is_notice = alarm.severity is Severity.INFO
+    return Datum(
+        key=alarm.key,
+        name=alarm.name,
+        quantity=_Q.FLAG if is_notice else _Q.PROBLEM,
+        role=Role.DIAGNOSTIC,
+        enabled=not is_notice,
+    )
+
+
+ALARM_STATES: Final = tuple(_alarm(alarm) for alarm in WORD)
+"""Whether each alarm of the alarm word is active; the place of each is its bit."""
+DERIVED: Final[tuple[Datum[Any], ...]] = (*_COMPUTED, *ALARM_STATES)
+
+
+# The word of a pack stays the same for hours: 29 bits need not be looked at each time.
+@lru_cache(maxsize=64)
+def _alarm_states(word: int | None) -> Mapping[str, Value]:
+    if word is None:
+        return dict.fromkeys(alarm.key for alarm in WORD)
+    return {alarm.key: bool(word >> bit & 1) for bit, alarm in enumerate(WORD)}
+
+
 def derive(values: Values) -> dict[str, Value]:
     """Return all values derived from a live block."""
-    reading = Reading(values, cells(values), _by_cell(values, CELL_RESISTANCES))
-    return {derived.key: derived.compute(reading) for derived in DERIVED}
+    reading = Reading(
+        values,
+        cells(values),
+        _by_cell(values, CELL_RESISTANCES),
+        _word(values, ALARM_BITMASK),
+    )
+    computed = {derived.key: derived.compute(reading) for derived in _COMPUTED}
+    return {**computed, **_alarm_states(reading.alarms)}

@@ -66,6 +66,22 @@ class Machine[R](Protocol):
         """Take in what was heard, if anything, and return what to do."""
 
 
+class Tap[R](Protocol):
+    """Is told of everything that crosses the line, and of its beginnings and ends."""
+
+    def opened(self, now: float) -> None:
+        """Take note that the line was opened."""
+
+    def down(self, fault: LinkFault, now: float) -> None:
+        """Take note that the line has ended, or did not open."""
+
+    def heard(self, data: R, now: float) -> None:
+        """Take note of what was heard."""
+
+    def sent(self, data: bytes, now: float) -> None:
+        """Take note of what was sent."""
+
+
 class LinkState(StrEnum):
     """How it stands with the line."""
 
@@ -93,12 +109,14 @@ class Session[R = bytes]:
         machine: Machine[R],
         on_events: Callable[[tuple[Event, ...]], None],
         on_status: Callable[[LinkStatus], None],
+        tap: Tap[R] | None = None,
     ) -> None:
         """Bind a line to its machine; nothing is opened yet."""
         self._open = opener
         self._machine = machine
         self._on_events = on_events
         self._on_status = on_status
+        self._tap = tap
         self._loop = asyncio.get_running_loop()
         self._link: Line | None = None
         self._ended: asyncio.Future[LinkError] = self._loop.create_future()
@@ -150,6 +168,8 @@ class Session[R = bytes]:
         if step.send and self._link is not None:
             assert isinstance(self._link, WritableLine)
             self._link.write(step.send)
+            if self._tap is not None:
+                self._tap.sent(step.send, now)
             self._unheard = now if self._unheard is None else self._unheard
         wake = step.wake
         if self._unheard is not None:
@@ -175,6 +195,8 @@ class Session[R = bytes]:
         try:
             self._link = link
             self._first_attempt(None)
+            if self._tap is not None:
+                self._tap.opened(self._loop.time())
             self._machine.connected(self._loop.time())
             # After an outage only a byte proves that the line is back: a gateway may
             # take a connection just to close it, again and again.
@@ -200,6 +222,8 @@ class Session[R = bytes]:
         now = self._loop.time()
         if self._down_since is None:
             self._down_since = now
+        if self._tap is not None:
+            self._tap.down(error.fault, now)
         self._set_status(LinkStatus(LinkState.DOWN, error.fault, str(error)))
         self._publish(self._machine.disconnected(now))
         self.advance()
@@ -207,6 +231,8 @@ class Session[R = bytes]:
 
     def _received(self, data: R) -> None:
         self._unheard = None
+        if self._tap is not None:
+            self._tap.heard(data, self._loop.time())
         self._is_up()
         self.advance(data)
 

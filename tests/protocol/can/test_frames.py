@@ -8,6 +8,7 @@ from typing import Any, Final
 from cantools.database.can import Database
 import pytest
 
+from custom_components.jkbms.protocol.alarms import LEVELS
 from custom_components.jkbms.protocol.can import growatt, inverter, native
 from custom_components.jkbms.protocol.can.dialect import Dialect, of_bank
 from custom_components.jkbms.protocol.can.frame import Decoded, Frame
@@ -16,7 +17,6 @@ from custom_components.jkbms.protocol.can.native import whole_throughput
 from custom_components.jkbms.protocol.datum import Role
 from custom_components.jkbms.protocol.derived import DERIVED
 from custom_components.jkbms.protocol.fields import CAN, FIELDS
-from custom_components.jkbms.protocol.fields.can import LEVELS
 
 from ...captures import can_messages
 from .bus import msg
@@ -209,10 +209,10 @@ def test_a_message_to_an_inverter(
 @pytest.mark.parametrize(
     ("dialect", "code", "data", "alarms", "warnings"),
     [
-        (Dialect.PYLON, 0x359, "9E190000010000", ["battery_overvoltage", "battery_undervoltage", "battery_overtemperature", "low_temperature", "discharge_overcurrent", "charge_overcurrent", "system", "cell_difference"], []),
-        (Dialect.PYLON, 0x359, "00009E19010000", [], ["battery_overvoltage", "battery_undervoltage", "battery_overtemperature", "low_temperature", "discharge_overcurrent", "charge_overcurrent", "internal_communication", "cell_failure"]),
+        (Dialect.PYLON, 0x359, "9E190000010000", ["battery_overvoltage", "battery_undervoltage", "high_temperature", "low_temperature", "discharge_overcurrent", "charge_overcurrent", "system", "cell_difference"], []),
+        (Dialect.PYLON, 0x359, "00009E19010000", [], ["battery_overvoltage", "battery_undervoltage", "high_temperature", "low_temperature", "discharge_overcurrent", "charge_overcurrent", "internal_communication", "cell_failure"]),
         (Dialect.SMA, 0x35A, "0400000000400000", ["battery_overvoltage"], ["discharge_overcurrent"]),
-        (Dialect.SMA, 0x35A, "5555550155555501", ["general", "battery_overvoltage", "battery_undervoltage", "battery_overtemperature", "low_temperature", "charge_overtemperature", "charge_undertemperature", "discharge_overcurrent", "charge_overcurrent", "contactor", "short_circuit", "system", "cell_difference"], ["general", "battery_overvoltage", "battery_undervoltage", "battery_overtemperature", "low_temperature", "charge_overtemperature", "charge_undertemperature", "discharge_overcurrent", "charge_overcurrent", "contactor", "short_circuit", "system", "cell_difference"]),
+        (Dialect.SMA, 0x35A, "5555550155555501", ["general", "battery_overvoltage", "battery_undervoltage", "high_temperature", "low_temperature", "charge_overtemperature", "charge_undertemperature", "discharge_overcurrent", "charge_overcurrent", "contactor", "short_circuit", "system", "cell_difference"], ["general", "battery_overvoltage", "battery_undervoltage", "high_temperature", "low_temperature", "charge_overtemperature", "charge_undertemperature", "discharge_overcurrent", "charge_overcurrent", "contactor", "short_circuit", "system", "cell_difference"]),
         (Dialect.GROWATT, 0x312, "1801000001000010", ["cell_overvoltage", "cell_undervoltage", "cell_difference"], []),
         (Dialect.GROWATT, 0x312, "00001081010000" + "10", [], ["cell_overvoltage", "discharge_overtemperature", "internal_communication"]),
     ],

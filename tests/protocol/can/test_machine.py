@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.jkbms.protocol.alarms import WORD
 from custom_components.jkbms.protocol.can.dialect import Dialect
 from custom_components.jkbms.protocol.can.machine import BANK_ADDRESS, CanListener
 from custom_components.jkbms.protocol.datum import Block
@@ -168,6 +169,11 @@ def test_a_pack_at_an_address_without_short_ids_tells_what_it_can() -> None:
     features = bus.listener.stations[13].features
     assert features is not None
     assert not {"current", "power", "state_of_charge"} & {*(features.keys or ())}
+    # Its faults it can tell, levels it cannot.
+    keys = {key for key in features.keys if "alarm_" in key}
+    assert len(keys & {alarm.key for alarm in WORD[:18]}) == 18
+    assert not any(key.startswith("alarm_level_") for key in keys)
+    assert not keys & {"alarm_low_soc", "alarm_battery_overtemperature"}
 
 
 @pytest.mark.parametrize("count", [4, 7, 8, 13, 16, 24, 25])

@@ -128,10 +128,13 @@ class BankStation(CanStation):
             for code in _ALARMS
             if (slot := self.slots.get(code)) and slot.said is not None
         ]
+        assert self._dialect is not None
+        keys = inverter.ALARM_KEYS[self._dialect]
         if not heard:
-            return dict.fromkeys((ALARM_BITMASK.key, "problem", "errors", WARNINGS.key))
+            untold = (ALARM_BITMASK.key, "problem", "errors", WARNINGS.key)
+            return dict.fromkeys((*untold, *keys))
         return {
-            **told_alarms(alarm for said in heard for alarm in said.alarms),
+            **told_alarms((a for said in heard for a in said.alarms), keys),
             WARNINGS.key: in_order(w for said in heard for w in said.warnings),
         }
 

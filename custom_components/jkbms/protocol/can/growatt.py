@@ -25,7 +25,7 @@ from ..fields.can import (
     MAX_TEMPERATURE,
     MODULES_TOTAL,
 )
-from .conditions import CELL_DIFFERENCE, SHORT_CIRCUIT, SOFT_START, SYSTEM, alarm
+from .conditions import CELL_DIFFERENCE, SHORT_CIRCUIT, SYSTEM, alarm
 from .frame import Decoded
 from .parts import (
     HIGH_VOLTAGE,
@@ -61,7 +61,7 @@ def _limits(data: bytes) -> Decoded:
     )
 
 
-_ALARMS: Final[Bits] = {
+ALARMS: Final[Bits] = {
     (0, 7): alarm("discharge_overcurrent"),
     (0, 6): alarm("charge_overcurrent"),
     (0, 5): SHORT_CIRCUIT,
@@ -69,7 +69,7 @@ _ALARMS: Final[Bits] = {
     (0, 3): alarm("cell_undervoltage"),
     (0, 2): HIGH_VOLTAGE,
     (0, 1): LOW_VOLTAGE,
-    (0, 0): SOFT_START,
+    (0, 0): alarm("soft_start"),
     (1, 7): alarm("discharge_overtemperature"),
     (1, 6): alarm("charge_overtemperature"),
     (1, 5): alarm("discharge_undertemperature"),
@@ -96,7 +96,7 @@ _WARNINGS: Final[Bits] = {
 def _alarms(data: bytes) -> Decoded:
     return Decoded(
         {MODULES_TOTAL.key: data[4]},
-        active(data, _ALARMS),
+        active(data, ALARMS),
         active(data, _WARNINGS),
     )
 

@@ -1,7 +1,6 @@
 """What a bank tells an inverter: the messages of the inverter dialects (can.md 2.2)."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 import struct
 from typing import Final
 
@@ -42,9 +41,6 @@ from ..fields.can import (
 from . import growatt
 from .conditions import (
     CELL_DIFFERENCE,
-    CELL_FAILURE,
-    CONTACTOR,
-    GENERAL,
     HIGH_TEMPERATURE,
     LOW_TEMPERATURE,
     SHORT_CIRCUIT,
@@ -125,12 +121,10 @@ def _measured(data: bytes) -> Decoded:
     )
 
 
-_TOO_HOT: Final = replace(HIGH_TEMPERATURE, grave=True)
-"""Here it is a protection."""
 _PYLON_ALARMS: Final[Bits] = {
     (0, 1): HIGH_VOLTAGE,
     (0, 2): LOW_VOLTAGE,
-    (0, 3): _TOO_HOT,
+    (0, 3): HIGH_TEMPERATURE,
     (0, 4): LOW_TEMPERATURE,
     (0, 7): alarm("discharge_overcurrent"),
     (1, 0): alarm("charge_overcurrent"),
@@ -145,7 +139,7 @@ _PYLON_WARNINGS: Final[Bits] = {
     (2, 7): alarm("discharge_overcurrent"),
     (3, 0): alarm("charge_overcurrent"),
     (3, 3): alarm("internal_communication"),
-    (3, 4): CELL_FAILURE,
+    (3, 4): alarm("cell_failure"),
 }
 
 
@@ -158,16 +152,16 @@ def _pylon_alarms(data: bytes) -> Decoded:
 
 
 _PAIRS: Final = (
-    GENERAL,
+    alarm("general"),
     HIGH_VOLTAGE,
     LOW_VOLTAGE,
-    _TOO_HOT,
+    HIGH_TEMPERATURE,
     LOW_TEMPERATURE,
     alarm("charge_overtemperature"),
     alarm("charge_undertemperature"),
     alarm("discharge_overcurrent"),
     alarm("charge_overcurrent"),
-    CONTACTOR,
+    alarm("contactor"),
     SHORT_CIRCUIT,
     SYSTEM,
     CELL_DIFFERENCE,
@@ -323,6 +317,16 @@ FRAMES: Final[dict[Dialect, dict[int, Frame]]] = {
     Dialect.VICTRON: _by_id((*_COMMON, *_VICTRON)),
     Dialect.GROWATT: _by_id(growatt.MESSAGES),
 }
+ALARM_KEYS: Final = {
+    dialect: frozenset(condition.key for condition in conditions)
+    for dialect, conditions in (
+        (Dialect.PYLON, _PYLON_ALARMS.values()),
+        (Dialect.SMA, _PAIRS),
+        (Dialect.VICTRON, _PAIRS),
+        (Dialect.GROWATT, growatt.ALARMS.values()),
+    )
+}
+"""What a bank warns of, whether it does so now or not."""
 BY_ID: Final = _by_id(
     Frame(
         name=frame.name,

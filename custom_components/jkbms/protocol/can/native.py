@@ -7,6 +7,7 @@ from math import ceil, floor
 import struct
 from typing import Final
 
+from ..alarms import BY_KEY, LEVELS, PROBLEMS, severity_at
 from ..codecs import Value
 from ..fields import (
     CAPACITY_REMAINING,
@@ -37,23 +38,10 @@ from ..fields.can import (
     CYCLE_CAPACITY_COUNTER,
     DISCHARGE_TIME,
     HEATING_REQUEST,
-    LEVELS,
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
 )
-from .conditions import (
-    BY_BIT,
-    CELL_DIFFERENCE,
-    EXTERNAL_COMMUNICATION,
-    HIGH_TEMPERATURE,
-    HV_INTERLOCK,
-    LOW_INSULATION,
-    LOW_SOC,
-    LOW_TEMPERATURE,
-    TEMPERATURE_DIFFERENCE,
-    Condition,
-    alarm,
-)
+from .conditions import CELL_DIFFERENCE, LOW_TEMPERATURE, Condition, alarm, of_bits
 from .frame import MAX_LENGTH, Decoded, Frame
 
 MAX_ADDRESS: Final = 15
@@ -146,13 +134,13 @@ _CONDITIONS: Final = (
     CELL_DIFFERENCE,
     alarm("discharge_overcurrent"),
     alarm("charge_overcurrent"),
-    HIGH_TEMPERATURE,
+    alarm("battery_overtemperature"),
     LOW_TEMPERATURE,
-    TEMPERATURE_DIFFERENCE,
-    LOW_SOC,
-    LOW_INSULATION,
-    HV_INTERLOCK,
-    EXTERNAL_COMMUNICATION,
+    alarm("temperature_difference"),
+    alarm("low_soc"),
+    alarm("low_insulation"),
+    alarm("hv_interlock"),
+    alarm("external_communication"),
     alarm("internal_communication"),
 )
 _RESERVED_IN_V2: Final = (2, 3, 9, 11, 12, 13)
@@ -163,9 +151,9 @@ LEVEL_KEYS_V2: Final = tuple(
 
 
 def _at_level(condition: Condition, level: int) -> Condition:
-    """Return the condition as grave as its level makes it; a protection always is."""
-    known = condition.bit is not None and condition.grave
-    return replace(condition, grave=known or level < LEVELS.index("general"))
+    """Return the condition as grave as its level makes it."""
+    severity = severity_at(BY_KEY[condition.key], LEVELS[level])
+    return replace(condition, grave=severity in PROBLEMS)
 
 
 def _alarm_levels(data: bytes, which: tuple[int, ...]) -> Decoded:
@@ -234,7 +222,11 @@ def _temperatures(data: bytes) -> Decoded:
     )
 
 
-_FAULTS: Final = tuple(BY_BIT[bit] for bit in range(18))
+_FAULTS: Final = of_bits(18)
+ALARM_KEYS_V1: Final = frozenset(condition.key for condition in _CONDITIONS)
+FAULT_KEYS: Final = frozenset(fault.key for fault in _FAULTS)
+ALARM_KEYS_V2: Final = FAULT_KEYS | {_CONDITIONS[n].key for n in _IN_V2}
+"""What a pack warns of, whether it does so now or not."""
 
 
 def _faults(data: bytes) -> Decoded:

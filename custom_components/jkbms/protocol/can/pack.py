@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, Final, override
 
+from ..alarms import LEVELS
 from ..datum import Block, Datum
 from ..derived import number
 from ..fields import (
@@ -20,7 +21,6 @@ from ..fields import (
 from ..fields.can import (
     AVERAGE_TEMPERATURE,
     BMS_VOLTAGE,
-    LEVELS,
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
 )
@@ -177,7 +177,9 @@ class PackStation(CanStation):
             values |= said.values
         extremes = {key: values.pop(key, None) for key in _EXTREMES}
         self._add_cells(values)
-        alarms = told_alarms(a for said in self.collected() for a in said.alarms)
+        alarms = told_alarms(
+            (a for said in self.collected() for a in said.alarms), self._alarm_keys
+        )
         values[ALARM_BITMASK.key] = alarms[ALARM_BITMASK.key]
         values = derived(values) | values | alarms
         if values["max_cell_voltage"] is None:
@@ -187,7 +189,17 @@ class PackStation(CanStation):
 
     @property
     def _level_keys(self) -> tuple[str, ...]:
+        if self.address > native.MAX_STANDARD_ADDRESS:
+            return ()
         return native.LEVEL_KEYS_V1 if self.v1 else native.LEVEL_KEYS_V2
+
+    @property
+    def _alarm_keys(self) -> AbstractSet[str]:
+        if self.v1:
+            return native.ALARM_KEYS_V1
+        if self.address > native.MAX_STANDARD_ADDRESS:
+            return native.FAULT_KEYS
+        return native.ALARM_KEYS_V2
 
     def _add_cells(self, values: Values) -> None:
         """Complete the cells, and the voltage of the pack that follows from them."""

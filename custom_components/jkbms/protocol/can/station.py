@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, override
 
-from ..alarms import ALARMS
+from ..alarms import ALARMS, WORD
 from ..codecs import Value
 from ..datum import Block
 from ..derived import derive, listed
@@ -262,6 +262,7 @@ _NOT_TOLD: Final = (
     "max_resistance_cell",
     "notice",
     "wire_alarm_cells",
+    *(alarm.key for alarm in WORD),
 )
 """What would follow from values that CAN does not have."""
 
@@ -271,10 +272,15 @@ def derived(values: Values) -> Values:
     return {k: value for k, value in derive(values).items() if k not in _NOT_TOLD}
 
 
-def told_alarms(conditions: Iterable[Condition]) -> Values:
-    """Return what there is to say of the conditions, as of the alarm word of RS485."""
+def told_alarms(conditions: Iterable[Condition], keys: Iterable[str]) -> Values:
+    """Return what there is to say of the conditions, as of the alarm word of RS485.
+
+    The keys are those of all conditions that could be told.
+    """
     active = list(conditions)
     return {
+        **dict.fromkeys(keys, False),
+        **{condition.key: True for condition in active},
         ALARM_BITMASK.key: word(active),
         "problem": any(condition.grave for condition in active),
         "errors": in_order(active),

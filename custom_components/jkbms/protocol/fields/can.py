@@ -2,10 +2,8 @@
 
 from typing import Any, Final
 
+from ..alarms import LEVELS, ON_CAN
 from ..datum import Datum, Quantity, Role
-
-LEVELS: Final = ("none", "serious", "important", "general")
-"""What two bits of the alarm frame say, 0 to 3; the lower, the worse (can.md 1.3)."""
 
 
 def _shown[T](
@@ -96,6 +94,17 @@ ALARM_LEVELS: Final[tuple[Datum[str], ...]] = tuple(
     )
 )
 """In the order of the bits of the alarm frame, two of them each."""
+LEVEL_OF: Final = {
+    "alarm_battery_overtemperature"
+    if level.key == "alarm_level_high_temperature"
+    else level.key.replace("_level_", "_"): level
+    for level in ALARM_LEVELS
+}
+"""The level of an alarm, by the key of the alarm."""
+CAN_ALARMS: Final[tuple[Datum[bool], ...]] = tuple(
+    _info(alarm.key, alarm.name, Quantity.PROBLEM, enabled=True) for alarm in ON_CAN
+)
+"""Whether an alarm is active that the alarm word does not know."""
 
 # -- a bank ---------------------------------------------------------------------------
 
@@ -186,6 +195,7 @@ CAN: Final[tuple[Datum[Any], ...]] = (
     HEATING_REQUEST,
     CYCLE_CAPACITY_COUNTER,
     *ALARM_LEVELS,
+    *CAN_ALARMS,
     CHARGE_VOLTAGE_LIMIT,
     CHARGE_CURRENT_LIMIT,
     DISCHARGE_CURRENT_LIMIT,

@@ -93,6 +93,7 @@ CHARGE_MOS: Final = live("charging", "Charge MOS", 0x12C0, FLAG8, Quantity.FLAG)
 DISCHARGE_MOS: Final = live(
     "discharging", "Discharge MOS", 0x12C1, FLAG8, Quantity.FLAG
 )
+SENSOR_PRESENCE: Final = raw(Block.LIVE, "sensor_presence", 0x12D0, U8)
 HEATING: Final = live(
     "heating", "Heater", 0x12D1, FLAG8, Quantity.HEAT, hardware=Hardware.HEATER
 )
@@ -196,7 +197,7 @@ LIVE: Final[tuple[Field[Any], ...]] = (
     _release("charge_short_release", "Charge short-circuit", 0x12CA),
     _release("undervoltage_release", "Under-voltage", 0x12CC),
     _release("overvoltage_release", "Over-voltage", 0x12CE),
-    raw(Block.LIVE, "sensor_presence", 0x12D0, U8),
+    SENSOR_PRESENCE,
     HEATING,
     raw(Block.LIVE, "reserved_12d2", 0x12D2, hexadecimal(2)),
     live(
