@@ -128,7 +128,7 @@ class PackAlarm(PackBinarySensor, RestoreEntity):
         """Take note of what is told; a pack that is away tells nothing."""
         if not self.available:
             return
-        if (active := self.reading) is not None:
+        if (active := self.read()) is not None:
             self._activity.note(active, dt_util.utcnow())
         self._details = self._told_details()
 
@@ -178,8 +178,7 @@ class PackOnline(PackBinarySensor):
         """Always: silence is an answer here."""
         return True
 
-    @property
     @override
-    def reading(self) -> bool:
-        """Whether the pack has answered lately."""
+    def read(self) -> bool:
+        """Return whether the pack has answered lately."""
         return self.pack.available

@@ -79,6 +79,7 @@ class BusHealth:
     def start(self) -> None:
         """Watch until the entry is unloaded."""
         self._count(self._hass.loop.time())
+        self.judge()
         self._bus.config_entry.async_on_unload(
             async_track_time_interval(
                 self._hass, self._look, _JUDGE_EVERY, cancel_on_shutdown=True

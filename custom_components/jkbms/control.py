@@ -127,7 +127,7 @@ class ControlCoordinator(LineCoordinator[Master]):
                     if update.block is Block.DEVICE or address not in self._bound:
                         self._identify(address)
                     if pack := self._bound.get(address):
-                        pack.reached(self.machine.stations[address])
+                        pack.reached(self.machine.stations[address], update)
                         self._bus.wake(pack, update.changed)
                 case Availability(address) if pack := self._bound.get(address):
                     self._bus.wake(pack, None)

@@ -21,17 +21,17 @@ class PackFollowed(PackEntity, SensorEntity):
 
     entity_description: PackSensorDescription
 
-    @property
     @override
-    def reading(self) -> float | None:
-        """What the frames up to now amount to."""
+    def read(self) -> float | None:
+        """Return what the frames up to now amount to."""
         return self.pack.energy.values.get(self.entity_description.key)
 
     @property
     @override
     def native_value(self) -> float | None:
         """The value in its native unit."""
-        return self.reading
+        value: float | None = self.reading
+        return value
 
 
 class PackEnergy(PackFollowed, RestoreSensor):

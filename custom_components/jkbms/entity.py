@@ -58,16 +58,23 @@ class PackEntity(CoordinatorEntity[BusCoordinator]):
         """Whether this BMS answers; the others on the bus do not matter."""
         return self.pack.available
 
+    def read(self) -> Any:
+        """Return what the BMS says now, None where it does not."""
+        return self.pack.get(self.entity_description.datum)
+
     @property
     def reading(self) -> Any:
-        """What the BMS says, None where it does not."""
-        return self.pack.get(self.entity_description.datum)
+        """What the BMS said when it last said anything else.
+
+        Home Assistant asks for it several times while it writes one state.
+        """
+        return self.read() if self._shown is None else self._shown[1]
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
         """Write the state where it has changed."""
-        shown = (self.available, self.reading)
+        shown = (self.available, self.read())
         if shown != self._shown:
             self._shown = shown
             self.async_write_ha_state()

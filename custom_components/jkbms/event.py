@@ -111,10 +111,9 @@ class PackAlarmEvent(PackEntity, EventEntity):
         # the state of the last run has to be written first.
         self.async_on_remove(hass.loop.call_soon(self._look).cancel)
 
-    @property
     @override
-    def reading(self) -> None:
-        """Nothing: what is shown is what has happened."""
+    def read(self) -> None:
+        """Return nothing: what is shown is what has happened."""
 
     @callback
     @override

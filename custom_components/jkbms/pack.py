@@ -60,6 +60,8 @@ class Pack:
         self.control: AskedStation | None = None
         """Where it can be asked and set, if the bus is only listened to."""
         self.energy = EnergyAccount(self.station.cycle)
+        self._told: dict[bool, int] = {}
+        """How many values each line had told when something was learnt of the pack."""
         self._on_features: list[CALLBACK_TYPE] = []
 
     @property
@@ -92,7 +94,9 @@ class Pack:
     @property
     def available(self) -> bool:
         """Whether it has answered lately, and is the one it is taken for."""
-        return any(True for _ in self._sources())
+        if self.station.available and not self.mistaken:
+            return True
+        return self.control is not None and self.control.available
 
     @property
     def known(self) -> bool:
@@ -102,6 +106,8 @@ class Pack:
 
     def get[T](self, datum: Datum[T]) -> T | None:
         """Return a value as the line tells it that has read it last."""
+        if self.control is None:
+            return self.station.state.get(datum)
         state = self.source(datum)
         return None if state is None else state.get(datum)
 
@@ -175,17 +181,26 @@ class Pack:
         if update.block is Block.DEVICE:
             self.check_identity()
         if not self.mistaken:
-            self._learn(self.station)
+            self._learn(self.station, update)
 
     @callback
-    def reached(self, station: AskedStation) -> None:
+    def reached(self, station: AskedStation, update: Update) -> None:
         """Take note of a block that was read where the pack can be set."""
-        self._learn(station)
+        self._learn(station, update)
 
-    def _learn(self, station: Station) -> None:
+    def _learn(self, station: Station, update: Update) -> None:
+        """Take note of what the pack has; most updates cannot tell anything new of it."""
+        if (
+            self.features is not None
+            and update.block is not Block.DEVICE
+            and len(station.state.values) == self._told.get(station is self.control)
+            and not self.features.may_grow(update.changed)
+        ):
+            return
         features = station.features
         if features is None:
             return
+        self._told[station is self.control] = len(station.state.values)
         features = with_followed(features)
         if self.features is not None:
             features = self.features.merged(features)

@@ -82,10 +82,9 @@ def as_local(clock: datetime, now: datetime) -> datetime:
 class PackClock(PackSensor):
     """The clock of a BMS."""
 
-    @property
     @override
-    def reading(self) -> datetime | None:
-        """The time that the BMS had when it was last read."""
+    def read(self) -> datetime | None:
+        """Return the time that the BMS had when it was last read."""
         clock = self.pack.get(BMS_CLOCK)
         return None if clock is None else as_local(clock, dt_util.utcnow())
 
@@ -105,10 +104,9 @@ class PackClockDrift(PackSensor):
         self.coordinator_context = Watch(pack.subentry_id, frozenset({BMS_CLOCK.key}))
         self._drift: float | None = None
 
-    @property
     @override
-    def reading(self) -> float | None:
-        """Seconds, steady while the two clocks go alike."""
+    def read(self) -> float | None:
+        """Return seconds, steady while the two clocks go alike."""
         drift = self._measured()
         if (
             drift is None
@@ -145,8 +143,7 @@ class PackBlockReason(PackSensor):
         keys = frozenset(datum.key for datum in self._block.told_by)
         self.coordinator_context = Watch(pack.subentry_id, keys)
 
-    @property
     @override
-    def reading(self) -> Reason | None:
-        """The most telling reason."""
+    def read(self) -> Reason | None:
+        """Return the most telling reason."""
         return self._block.reason(self.pack.get)

@@ -426,16 +426,16 @@ async def test_a_bus_without_its_master_is_silent(hass: HomeAssistant) -> None:
             await wait_until(told, 300)
 
 
-@pytest.mark.parametrize("addresses", [(1, 2), ()])
+@pytest.mark.parametrize(("addresses", "seconds"), [((1, 2), 70), ((), 420)])
 async def test_a_can_bus_is_ok_or_silent(
-    hass: HomeAssistant, addresses: tuple[int, ...]
+    hass: HomeAssistant, addresses: tuple[int, ...], seconds: float
 ) -> None:
     bank = Bank.default(addresses, still=True) if addresses else Bank([])
     async with serve_can_tcp(CanBus(bank, Dialect.NATIVE)) as server:
         entry = can_entry(server, 1, 2)
         told = is_told(hass, entry, Trouble.NOTHING_HEARD_CAN)
         async with started(hass, entry):
-            await asyncio.sleep(420)
+            await asyncio.sleep(seconds)
             assert told() is not bool(addresses)
             assert health(hass, entry) == ("ok" if addresses else "silent")
             assert of_bus(hass, entry, "sensor", "mode") == "can"

@@ -299,8 +299,8 @@ async def test_states_are_written_at_the_chosen_rate_and_only_when_they_changed(
         hass.bus.async_listen(EVENT_STATE_CHANGED, note)
         await asyncio.sleep(10)
         await hass.async_block_till_done()
-        # Nothing moves in these packs but their run time.
-        assert {name.rsplit("_", 2)[-1] for name in seen} <= {"runtime"}
+        # Nothing moves in these packs but their run time, and what it brings in.
+        assert {name.rsplit("_", 1)[-1] for name in seen} <= {"runtime", "charged"}
         seen.clear()
         dialog = await Dialog.options(hass, entry)
         assert dialog.step == "can"

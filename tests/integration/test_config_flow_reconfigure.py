@@ -247,8 +247,7 @@ async def test_a_dialog_that_is_closed_while_the_port_is_checked_leaves_the_bus_
     choice = {"next_step_id": "listen"}
     shown = await flows.async_configure(dialog.flow_id, choice)
     assert shown["step_id"] == "listen"
-    await asyncio.sleep(0.15)
-    assert loaded.state is ConfigEntryState.NOT_LOADED
+    await until(lambda: loaded.state is ConfigEntryState.NOT_LOADED)
     dialog.close()
     await until(lambda: loaded.state is ConfigEntryState.LOADED)
     assert gateway.clients == 1

@@ -95,7 +95,6 @@ async def test_pin_and_password_are_in_no_log_state_dialog_or_report(
     seen: list[str] = []
     async with serve_pty(line) as adapter:
         dialog = await Dialog.add(hass)
-        await dialog.choose("rs485")
         await dialog.submit(device=adapter.url)
         await dialog.choose("scan")
         seen.append(repr(dialog.shown))

@@ -1,16 +1,28 @@
 """What a BMS has, learnt from its blocks: cells, probes, a heater, its firmware."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from .datum import Datum, Firmware, Hardware
-from .fields import CAN, FIELDS
+from .fields import (
+    CAN,
+    CELL_PRESENCE,
+    FIELDS,
+    HARDWARE_OPTIONS,
+    HEATER,
+    HEATING,
+    HEATING_CURRENT,
+)
 
 _PROBES: Final = tuple(
     field.key for field in FIELDS if field.hardware is Hardware.PROBE
 )
 _ON_CAN: Final = {datum.key for datum in CAN}
+_OF_HEATER: Final = frozenset(
+    field.key for field in (HEATER, HEATING, HEATING_CURRENT, HARDWARE_OPTIONS)
+)
+_TELLING: Final = _OF_HEATER | {CELL_PRESENCE.key, *_PROBES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +102,15 @@ class Features:
     def uses(self, datum: Datum[Any]) -> bool:
         """Tell whether the value is worth showing unless somebody objects."""
         return datum.enabled and (datum.hardware is not Hardware.HEATER or self.heater)
+
+    def may_grow(self, changed: AbstractSet[str]) -> bool:
+        """Tell whether more than this may be learnt from values that have changed."""
+        if self.keys and not changed <= {*self.keys}:
+            return True
+        telling = _TELLING & changed
+        if telling and self.heater:
+            telling -= _OF_HEATER
+        return bool(telling.difference(self.probes))
 
     def merged(self, other: Features) -> Features:
         """Return the newer features with the cells and probes known before.
