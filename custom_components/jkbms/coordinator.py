@@ -25,6 +25,7 @@ from .const import (
 from .control import ControlCoordinator, Writer, ask_live, plan_of
 from .line_coordinator import LineCoordinator
 from .mode import Mode, can_port, mode_of
+from .newcomers import Newcomers
 from .pack import Pack
 from .protocol.attribution import MASTER
 from .protocol.can.machine import CanListener
@@ -132,6 +133,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         }
         """The lines on which packs can be asked if the bus is only listened to."""
         self.watch = BusHealth(hass, self)
+        self.newcomers = Newcomers(hass, self)
 
     @property
     def listens(self) -> bool:
@@ -196,6 +198,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         for line in lines:
             line.async_started()
         self.watch.start()
+        self.newcomers.start()
 
     async def async_write(
         self, subentry_id: str, field: Field[Any], value: float | bool
@@ -216,8 +219,13 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         self.watch.written(pack, result.outcome)
         raise_for_result(pack, field, value, result)
 
-    async def async_identify(self, address: int) -> BmsState | None:
-        """Ask an address who is there; None when nobody answers."""
+    async def async_identify(
+        self, address: int, glance: float = _IDENTIFY
+    ) -> BmsState | None:
+        """Ask an address who is there; None when nobody answers.
+
+        Where nothing at all was said in so many seconds, nobody is there.
+        """
         if station := self.master.stations.get(address):
             return station.state if station.state.seen else None
         state = self.master.add(address, self.hass.loop.time()).state
@@ -225,10 +233,9 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         self._identifying[address] = read
         try:
             self.session.advance()
-            async with asyncio.timeout(_IDENTIFY):
-                await read
-        except TimeoutError:
-            pass
+            await asyncio.wait({read}, timeout=glance)
+            if state.seen:
+                await asyncio.wait({read}, timeout=_IDENTIFY - glance)
         finally:
             del self._identifying[address]
             self.master.remove(address)

@@ -8,8 +8,8 @@ from homeassistant.components.repairs import (
     RepairsFlow,
     RepairsFlowResult,
 )
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.const import CONF_DEVICE
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
+from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.selector import (
@@ -22,10 +22,12 @@ import probatio
 
 from .const import CONF_FEATURES, CONF_SERIAL_NUMBER, DOMAIN
 from .mode import Mode, bus_data
-from .subentries import bind, learn_serial
+from .protocol.state import Identity
+from .subentries import asked_bms, bind, bms_subentries, learn_serial
 from .transport.health import Trouble
 
 if TYPE_CHECKING:
+    from .coordinator import JkBmsConfigEntry
     from .pack import Pack
 
 _FOREIGN_MASTER: Final = "foreign_master"
@@ -36,6 +38,7 @@ _CONTROL_FOREIGN_MASTER: Final = "control_foreign_master"
 _CONTROL_STRANGER: Final = "control_stranger"
 _CONTROL_CHOICE: Final = "control_choice"
 _WRITE_IGNORED: Final = "write_ignored"
+_NEWCOMER: Final = "newcomer"
 _PACK: Final = "pack"
 
 
@@ -48,6 +51,7 @@ def _raise(
     placeholders: dict[str, str],
     *,
     fixable: bool = True,
+    severity: ir.IssueSeverity = ir.IssueSeverity.ERROR,
     **data: str | int,
 ) -> None:
     ir.async_create_issue(
@@ -55,7 +59,7 @@ def _raise(
         DOMAIN,
         f"{kind}_{of}",
         is_fixable=fixable,
-        severity=ir.IssueSeverity.ERROR,
+        severity=severity,
         translation_key=kind,
         translation_placeholders={"bus": entry.title, **placeholders},
         data={"kind": kind, "entry_id": entry.entry_id, **data},
@@ -269,6 +273,33 @@ def clear_write_ignored(hass: HomeAssistant, subentry_id: str) -> None:
     _clear(hass, _WRITE_IGNORED, subentry_id)
 
 
+def raise_newcomer(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    address: int,
+    identity: Identity,
+) -> None:
+    """Say that a BMS answers at an address where none is set up."""
+    _raise(
+        hass,
+        entry,
+        _NEWCOMER,
+        f"{entry.entry_id}_{address}",
+        {
+            "address": str(address),
+            "model": identity.model or "JK BMS",
+            "serial_number": identity.serial_number or "?",
+        },
+        severity=ir.IssueSeverity.WARNING,
+        address=address,
+    )
+
+
+def clear_newcomer(hass: HomeAssistant, entry: ConfigEntry[Any], address: int) -> None:
+    """Take the issue back: nobody answers there any more."""
+    _clear(hass, _NEWCOMER, f"{entry.entry_id}_{address}")
+
+
 class _ForeignMasterFlow(RepairsFlow):
     """Ask again, now that the other master is gone; or listen to it from now on."""
 
@@ -317,6 +348,40 @@ class _AskAgainFlow(ConfirmRepairFlow):
         if user_input is not None and entries.async_get_entry(self._entry_id):
             entries.async_schedule_reload(self._entry_id)
         return await super().async_step_confirm(user_input)
+
+
+class _AddBmsFlow(ConfirmRepairFlow):
+    """Set up a BMS that answers where none was."""
+
+    def __init__(self, entry_id: str, address: int) -> None:
+        self._entry_id = entry_id
+        self._address = address
+
+    async def async_step_confirm(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        if user_input is not None and not await self._added():
+            return self.async_abort(
+                reason="nothing_answered",
+                description_placeholders={"address": str(self._address)},
+            )
+        return await super().async_step_confirm(user_input)
+
+    async def _added(self) -> bool:
+        """Ask who is there now, and add it; the entry reloads by itself."""
+        entry: JkBmsConfigEntry | None = self.hass.config_entries.async_get_entry(
+            self._entry_id
+        )
+        if entry is None or entry.state is not ConfigEntryState.LOADED:
+            return False
+        state = await entry.runtime_data.async_identify(self._address)
+        if state is None:
+            return False
+        if self._address not in {s.data[CONF_ADDRESS] for s in bms_subentries(entry)}:
+            self.hass.config_entries.async_add_subentry(
+                entry, asked_bms(entry, self._address, state)
+            )
+        return True
 
 
 class _AcceptBmsFlow(ConfirmRepairFlow):
@@ -399,6 +464,8 @@ async def async_create_fix_flow(
             return _ForeignMasterFlow(data["entry_id"])
         case "control_foreign_master":
             return _AskAgainFlow(data["entry_id"])
+        case "newcomer":
+            return _AddBmsFlow(data["entry_id"], data["address"])
         case "control_choice":
             return _ChoosePackFlow(data)
         case _:

@@ -176,6 +176,23 @@ def heard_bms(address: int, data: Mapping[str, Any]) -> ConfigSubentry:
     )
 
 
+def asked_bms(entry: ConfigEntry[Any], address: int, state: BmsState) -> ConfigSubentry:
+    """Return the subentry of a BMS that was asked who it is."""
+    return ConfigSubentry(
+        data=MappingProxyType(subentry_data(address, state, state.features)),
+        subentry_type=SUBENTRY_BMS,
+        title=free_title(entry, address, state),
+        unique_id=None,
+    )
+
+
+def free_title(entry: ConfigEntry[Any], address: int, state: BmsState) -> str:
+    """Return the name for a BMS that is added to a bus; no other has it there."""
+    title = suggested_title(address, state)
+    taken = {other.title for other in bms_subentries(entry)}
+    return f"{title} {address}" if title in taken else title
+
+
 def heard_title(address: int) -> str:
     """Return the name of a BMS of which nothing but its address is known."""
     return "JK BMS bank" if address == BANK_ADDRESS else f"JK BMS {address}"

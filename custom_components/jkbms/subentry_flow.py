@@ -25,7 +25,7 @@ from .coordinator import JkBmsConfigEntry
 from .mode import Mode, mode_of
 from .protocol.fields import MAX_ADDRESS
 from .protocol.state import BmsState
-from .subentries import bms_subentries, subentry_data, suggested_title
+from .subentries import bms_subentries, free_title, subentry_data
 
 _SERIAL_NUMBER: Final = re.compile(r"[0-9A-Za-z]{8,16}")
 """11 digits, or 15 characters in newer firmware (rs485.md 2.7)."""
@@ -62,9 +62,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         # Another flow may have added it while this one was open.
         if self._address in {other.data[CONF_ADDRESS] for other in present}:
             return self.async_abort(reason="already_configured")
-        title = suggested_title(self._address, self._state)
-        if title in {other.title for other in present}:
-            title = f"{title} {self._address}"
+        title = free_title(self._get_entry(), self._address, self._state)
         return self.async_create_entry(title=title, data=self._data)
 
     async def async_step_replaced(

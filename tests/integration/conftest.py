@@ -161,7 +161,12 @@ async def fix(hass: HomeAssistant) -> Fix:
             assert result["step_id"] == "confirm"
         if choice:
             result = await flows.async_configure(result["flow_id"], answer)
-            assert result["type"] is FlowResultType.CREATE_ENTRY
+            aborts = TEXTS["issues"][found.translation_key]["fix_flow"].get("abort", {})
+            if result["type"] is FlowResultType.ABORT:
+                text = aborts[result["reason"]]
+                text.format(**result["description_placeholders"])
+            else:
+                assert result["type"] is FlowResultType.CREATE_ENTRY
         return dict(result)
 
     return walk
