@@ -12,6 +12,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .insight import async_forget, async_remember
 from .mode import Mode, mode_of
 from .repairs import clear_issues
 from .services import async_setup_services
@@ -73,6 +74,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> boo
     )
     _follow_changes(hass, entry)
     coordinator = BusCoordinator(hass, entry)
+    await async_remember(hass, entry, coordinator.packs)
     await coordinator.async_start()
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -104,6 +106,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bo
 async def async_remove_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
     """Take back the issues of a bus that is no more."""
     clear_issues(hass, entry)
+    await async_forget(hass, entry)
 
 
 async def async_remove_config_entry_device(

@@ -33,10 +33,10 @@ from homeassistant.helpers.entity import EntityDescription
 from .protocol.blocking import BLOCKS, Block
 from .protocol.datum import Datum, Field, Quantity, Role
 from .protocol.derived import ALARM_STATES, DERIVED, PROBLEM
-from .protocol.energy import FOLLOWED
 from .protocol.features import Features
 from .protocol.fields import CAN, FIELDS
 from .protocol.fields.can import CAN_ALARMS
+from .protocol.insight import OVER_TIME
 
 _AMPERE_HOUR: Final = "Ah"
 _MILLIOHM: Final = "mΩ"
@@ -137,6 +137,13 @@ MEANING: Final[dict[Quantity, Meaning]] = {
     ),
     Quantity.RESISTANCE: Meaning(unit=_MILLIOHM, state_class=_MEASUREMENT),
     Quantity.SECONDS: _duration(UnitOfTime.SECONDS),
+    Quantity.MINUTES: Meaning(
+        sensor=SensorDeviceClass.DURATION,
+        unit=UnitOfTime.MINUTES,
+        state_class=_RISING,
+        precision=0,
+    ),
+    Quantity.DAYS: _duration(UnitOfTime.DAYS, 1),
     Quantity.HOURS: _duration(UnitOfTime.HOURS, 1),
     Quantity.MICROSECONDS: _duration(UnitOfTime.MICROSECONDS),
     Quantity.RUN_TIME: Meaning(
@@ -181,7 +188,7 @@ ALARM_DATA: Final[tuple[Datum[bool], ...]] = (*ALARM_STATES, *CAN_ALARMS)
 _DATA: Final[tuple[Datum[Any], ...]] = (
     *FIELDS,
     *DERIVED,
-    *FOLLOWED,
+    *OVER_TIME,
     *CAN,
     *BLOCKS,
     ONLINE,

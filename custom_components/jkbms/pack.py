@@ -8,6 +8,7 @@ from homeassistant.const import CONF_ADDRESS
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.util import dt as dt_util
 
 from .const import (
     CONF_HARDWARE_VERSION,
@@ -22,6 +23,7 @@ from .protocol.datum import Block, Datum, Field
 from .protocol.derived import POWER, PROBLEM
 from .protocol.energy import EnergyAccount, with_followed
 from .protocol.features import Features
+from .protocol.insight import OVER_TIME, Insight
 from .protocol.master import AskedStation
 from .protocol.state import BmsState, Update
 from .protocol.station import Station
@@ -60,6 +62,7 @@ class Pack:
         self.control: AskedStation | None = None
         """Where it can be asked and set, if the bus is only listened to."""
         self.energy = EnergyAccount(self.station.cycle)
+        self.insight = Insight(self.station.cycle)
         self._told: dict[bool, int] = {}
         """How many values each line had told when something was learnt of the pack."""
         self._on_features: list[CALLBACK_TYPE] = []
@@ -133,7 +136,9 @@ class Pack:
         state = self.source(POWER)
         if state is None or Block.LIVE not in state.seen or not self.available:
             return set()
-        return self.energy.read(state.values, state.seen[Block.LIVE])
+        values, time = state.values, state.seen[Block.LIVE]
+        followed = self.energy.read(values, time)
+        return followed | self.insight.read(values, time, dt_util.now())
 
     def settings(self) -> Mapping[str, Any]:
         """Return the values that a change of a setting is checked against."""
@@ -201,7 +206,7 @@ class Pack:
         if features is None:
             return
         self._told[station is self.control] = len(station.state.values)
-        features = with_followed(features)
+        features = with_followed(features, OVER_TIME)
         if self.features is not None:
             features = self.features.merged(features)
         grown = features != self.features

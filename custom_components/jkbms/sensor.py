@@ -14,11 +14,13 @@ from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
 from .descriptions import CLOCK_DRIFT, SENSORS, PackSensorDescription
 from .energy import PackFollowed, followed_sensor
 from .entity import PackEntity, async_add_pack_entities
+from .insight import PackInsight
 from .pack import Pack
 from .protocol.blocking import Block as CurrentBlock, Reason
 from .protocol.datum import Block
 from .protocol.energy import Followed
 from .protocol.fields import BMS_CLOCK
+from .protocol.insight import INSIGHTS
 
 PARALLEL_UPDATES = 0
 
@@ -41,7 +43,9 @@ def _create(
     pack: Pack,
     description: PackSensorDescription,
     enabled: bool,
-) -> PackSensor | PackFollowed:
+) -> PackSensor | PackFollowed | PackInsight:
+    if description.datum in INSIGHTS:
+        return PackInsight(coordinator, pack, description, enabled)
     if isinstance(description.datum, Followed):
         return followed_sensor(coordinator, pack, description, enabled)
     kind: type[PackSensor] = PackSensor

@@ -159,7 +159,7 @@ the name of the pack followed by the key, in every language: `sensor.<pack>_tota
   a heater. Cells and probes that are not there have no entity.
 - **Register**: where the BMS keeps the value. An odd number is the low byte of the register before it, the number
   behind a point is a bit. *computed* values follow from others of the same frame, those *over time* from one frame
-  after the other, as defined [below](#energy).
+  after the other, as defined [below](#energy) and in [insight.md](insight.md).
 - **Firmware**: only BMS with this software version have the value.
 - Current and power are positive while charging.
 """

@@ -31,9 +31,9 @@ from custom_components.jkbms.descriptions import (
 from custom_components.jkbms.protocol.blocking import BLOCKS
 from custom_components.jkbms.protocol.datum import Field, Quantity, Role
 from custom_components.jkbms.protocol.derived import DERIVED
-from custom_components.jkbms.protocol.energy import FOLLOWED
 from custom_components.jkbms.protocol.features import Features
 from custom_components.jkbms.protocol.fields import BALANCER, CAN, FIELDS, settings
+from custom_components.jkbms.protocol.insight import OVER_TIME
 
 PACKAGE: Final = Path(__file__).parents[2] / "custom_components" / "jkbms"
 KEYS: Final = Path(__file__).with_name("frozen_keys.txt")
@@ -91,7 +91,7 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
         "online",
         "bms_clock_drift",
         *(block.key for block in BLOCKS),
-        *(datum.key for datum in FOLLOWED),
+        *(datum.key for datum in OVER_TIME),
     }
     assert {d.datum.key for d in (*NUMBERS, *SWITCHES)} == {
         field.key for field in FIELDS if field.writable

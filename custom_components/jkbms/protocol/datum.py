@@ -43,6 +43,8 @@ class Quantity(StrEnum):
     CHARGE_THROUGHPUT = "charge_throughput"  # Ah, only rises
     RESISTANCE = "resistance"  # mΩ
     SECONDS = "seconds"
+    MINUTES = "minutes"  # only rises within a day
+    DAYS = "days"
     HOURS = "hours"
     MICROSECONDS = "microseconds"
     RUN_TIME = "run_time"  # s, only rises

@@ -5,10 +5,10 @@ was heard. Across a gap nothing is known, so nothing is counted there.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import exp
-from typing import Final
+from typing import Any, Final
 
 from .codecs import Value
 from .datum import Datum, Quantity
@@ -28,7 +28,7 @@ type Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Followed(Datum[float]):
+class Followed(Datum[Any]):
     """A value that takes more than one frame to know."""
 
     needs: frozenset[str]
@@ -73,12 +73,12 @@ COUNTED: Final = (ENERGY_CHARGED, ENERGY_DISCHARGED)
 FOLLOWED: Final = (*COUNTED, REMAINING_ENERGY, TIME_TO_EMPTY, TIME_TO_FULL)
 
 
-def with_followed(features: Features) -> Features:
-    """Return the features with what follows over time from what is told on CAN."""
+def with_followed(features: Features, data: Iterable[Followed] = FOLLOWED) -> Features:
+    """Return the features with what of these data follows from what is told on CAN."""
     if features.has_blocks:
         return features
     told = {*features.keys}
-    follows = {datum.key for datum in FOLLOWED if datum.needs <= told}
+    follows = {datum.key for datum in data if datum.needs <= told}
     return replace(features, keys=tuple(sorted(told | follows)))
 
 
@@ -192,7 +192,7 @@ def remaining_energy(values: Values, volts: float | None) -> float | None:
 
 _SMOOTHED_OVER: Final = 300.0
 """Time constant in seconds."""
-_REST: Final = 1 / 500
+REST: Final = 1 / 500
 """Share of the capacity per hour below which a pack rests: it would take weeks."""
 _STEPS: Final = ((2 * 3600, 60), (12 * 3600, 300), (48 * 3600, 900))
 _COARSEST: Final = 3600
@@ -205,7 +205,7 @@ def times_left(values: Values, amperes: float) -> tuple[float | None, float | No
     """
     remaining = number(values, CAPACITY_REMAINING)
     full = number(values, FULL_CHARGE_CAPACITY)
-    if remaining is None or full is None or abs(amperes) <= full * _REST:
+    if remaining is None or full is None or abs(amperes) <= full * REST:
         return None, None
     if amperes < 0:
         return 3600 * max(0.0, remaining) / -amperes, None
