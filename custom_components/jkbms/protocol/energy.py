@@ -192,7 +192,7 @@ def remaining_energy(values: Values, volts: float | None) -> float | None:
 
 _SMOOTHED_OVER: Final = 300.0
 """Time constant in seconds."""
-_REST: Final = 1 / 500
+REST: Final = 1 / 500
 """Share of the capacity per hour below which a pack rests: it would take weeks."""
 _STEPS: Final = ((2 * 3600, 60), (12 * 3600, 300), (48 * 3600, 900))
 _COARSEST: Final = 3600
@@ -205,7 +205,7 @@ def times_left(values: Values, amperes: float) -> tuple[float | None, float | No
     """
     remaining = number(values, CAPACITY_REMAINING)
     full = number(values, FULL_CHARGE_CAPACITY)
-    if remaining is None or full is None or abs(amperes) <= full * _REST:
+    if remaining is None or full is None or abs(amperes) <= full * REST:
         return None, None
     if amperes < 0:
         return 3600 * max(0.0, remaining) / -amperes, None
@@ -259,6 +259,8 @@ class EnergyAccount:
         self._left: tuple[Value, ...] = ()
         """What the shown values of what is left follow from."""
         self._cell_volts: float | None = None
+        self.stored: float | None = None
+        """The kWh left, not rounded."""
 
     def total(self, datum: Followed) -> float:
         """Return the kWh counted, not rounded."""
@@ -308,7 +310,7 @@ class EnergyAccount:
         if (cells := chemistry(values)) is not None:
             # A charger that is not asked for any voltage does not change the cells.
             self._cell_volts = _NOMINAL[cells]
-        energy = remaining_energy(values, self._cell_volts)
+        energy = self.stored = remaining_energy(values, self._cell_volts)
         shown = self.values.get
         return {
             REMAINING_ENERGY.key: None if energy is None else round(energy, _DIGITS),
