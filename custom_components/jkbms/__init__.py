@@ -7,9 +7,11 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import config_validation as cv, device_registry as dr
-from homeassistant.helpers.device_registry import DeviceEntry
+from homeassistant.helpers.device_registry import DeviceEntry, DeviceEntryType
 from homeassistant.helpers.typing import ConfigType
 
+from .bank_coordinator import BankConfigEntry, BankCoordinator, is_bank
+from .bank_members import offer_bank
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .insight import async_forget, async_remember
@@ -26,6 +28,7 @@ PLATFORMS = [
     Platform.SENSOR,
     Platform.SWITCH,
 ]
+BANK_PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,12 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     return True
 
 
-async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bool:
-    """Open the bus and set up what is on it."""
+async def async_setup_entry(
+    hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry
+) -> bool:
+    """Open the bus and set up what is on it; or look at the packs of a bank."""
+    if is_bank(entry):
+        return await _async_setup_bank(hass, entry)
     dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, entry.entry_id)},
@@ -78,10 +85,27 @@ async def async_setup_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> boo
     await coordinator.async_start()
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    offer_bank(hass)
     return True
 
 
-def _follow_changes(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
+async def _async_setup_bank(hass: HomeAssistant, entry: BankConfigEntry) -> bool:
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id,
+        identifiers={(DOMAIN, entry.entry_id)},
+        name=entry.title,
+        model="Battery bank",
+        entry_type=DeviceEntryType.SERVICE,
+    )
+    _follow_changes(hass, entry)
+    coordinator = BankCoordinator(hass, entry)
+    coordinator.start()
+    entry.runtime_data = coordinator
+    await hass.config_entries.async_forward_entry_setups(entry, BANK_PLATFORMS)
+    return True
+
+
+def _follow_changes(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Reload when the entry gets another shape, also while it is being set up."""
     shape = _Shape.of(entry)
     reloading = False
@@ -98,19 +122,24 @@ def _follow_changes(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
     entry.async_on_unload(entry.add_update_listener(reload_when_reshaped))
 
 
-async def async_unload_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> bool:
+async def async_unload_entry(
+    hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry
+) -> bool:
     """Give the entities up; the line is closed by what set-up registered."""
-    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    platforms = BANK_PLATFORMS if is_bank(entry) else PLATFORMS
+    return await hass.config_entries.async_unload_platforms(entry, platforms)
 
 
-async def async_remove_entry(hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
+async def async_remove_entry(
+    hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry
+) -> None:
     """Take back the issues of a bus that is no more."""
     clear_issues(hass, entry)
     await async_forget(hass, entry)
 
 
 async def async_remove_config_entry_device(
-    hass: HomeAssistant, entry: JkBmsConfigEntry, device: DeviceEntry
+    hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry, device: DeviceEntry
 ) -> bool:
     """Let a device go only when its pack is no longer configured."""
     owned = {entry.entry_id, *entry.subentries}

@@ -9,6 +9,8 @@ from homeassistant.helpers.restore_state import RestoreEntity
 from homeassistant.util import dt as dt_util
 
 from .alarm_log import Activity
+from .bank_coordinator import BankConfigEntry, is_bank
+from .bank_entity import add_bank_binary_sensors
 from .bus_entity import add_traffic_binary_sensors
 from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
 from .descriptions import (
@@ -34,10 +36,13 @@ _PRESENCE_BITS: Final = {
 
 async def async_setup_entry(
     hass: HomeAssistant,
-    entry: JkBmsConfigEntry,
+    entry: JkBmsConfigEntry | BankConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the binary sensors of all packs, and those of the bus."""
+    """Add the binary sensors of all packs and of the bus, or those of a bank."""
+    if is_bank(entry):
+        add_bank_binary_sensors(entry, async_add_entities)
+        return
     add_traffic_binary_sensors(entry, async_add_entities)
     coordinator = entry.runtime_data
     online = binary_sensor_description(ONLINE)

@@ -1,4 +1,4 @@
-"""How a bus is set up: listen, ask or follow, show who is there; and changed later."""
+"""How a bus or a bank is set up: listen, ask or follow, show who is there; and changed later."""
 
 from collections.abc import Mapping
 from typing import Any, Final, override
@@ -24,6 +24,8 @@ from homeassistant.helpers.selector import (
 )
 import probatio
 
+from .bank_flow import BankFlow
+from .bank_members import FEWEST_PACKS, known_packs
 from .bus_flow import is_met, moves, paused
 from .can_flow import CanFlow, shown
 from .const import (
@@ -75,10 +77,11 @@ _NEVER_ANYWAY: Final = ("known_line", "confirm_scan", Finding.FOREIGN_MASTER)
 class JkBmsConfigFlow(
     LineFlow[ConfigFlowContext, ConfigFlowResult, str],
     CanFlow,
+    BankFlow,
     ConfigFlow,
     domain=DOMAIN,
 ):
-    """Sets up one bus: one line with the packs on it."""
+    """Sets up one bus: one line with the packs on it; or a bank of packs."""
 
     VERSION = 1
     MINOR_VERSION = 1
@@ -97,6 +100,8 @@ class JkBmsConfigFlow(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Return the flows that add a BMS, or a line on which to ask those heard."""
+        if mode_of(config_entry) is Mode.BANK:
+            return {}
         flows: dict[str, type[ConfigSubentryFlow]] = {SUBENTRY_BMS: BmsSubentryFlow}
         if mode_of(config_entry) is not Mode.MASTER:
             flows[SUBENTRY_CONTROL_LINE] = ControlLineFlow
@@ -106,8 +111,11 @@ class JkBmsConfigFlow(
     async def async_step_user(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask what kind of bus it is."""
-        return self.async_show_menu(step_id="user", menu_options=("rs485", "can"))
+        """Ask what kind of bus it is, or whether it is a bank of packs that are known."""
+        kinds = ["rs485", "can"]
+        if len(list(known_packs(self.hass))) >= FEWEST_PACKS:
+            kinds.append("bank")
+        return self.async_show_menu(step_id="user", menu_options=kinds)
 
     async def async_step_rs485(
         self, user_input: dict[str, Any] | None = None
@@ -120,6 +128,8 @@ class JkBmsConfigFlow(
     ) -> ConfigFlowResult:
         """Ask for the port that a bus has moved to."""
         entry = self._get_reconfigure_entry()
+        if mode_of(entry) is Mode.BANK:
+            return await self.async_step_bank()
         if mode_of(entry) is Mode.CAN:
             self._can_port = can_port(entry)
             return await self.async_step_can()

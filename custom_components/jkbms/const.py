@@ -35,4 +35,11 @@ CONF_HARDWARE_VERSION: Final = "hardware_version"
 CONF_SOFTWARE_VERSION: Final = "software_version"
 CONF_FEATURES: Final = "features"
 CONF_PACKS: Final = "packs"
-"""Of a control line: which BMS answers there, subentry ids by address as text."""
+"""Of a control line: which BMS answers there, subentry ids by address as text.
+
+Option of a bank: the subentry ids of its packs, absent: all of them.
+"""
+CONF_MIN_PACKS: Final = "min_packs"
+"""Option of a bank: how many packs have to answer, absent: more than half."""
+BANK_UNIQUE_ID: Final = "bank"
+"""Of the first bank, so that the offer of one can be ignored for good."""

@@ -122,6 +122,8 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
                     hass, self._follow_energy, _SAME_AS_BEFORE, cancel_on_shutdown=True
                 )
             )
+        self._followers: list[Callable[[Pack], None]] = []
+        """Who is told of every pack that was heard: banks, which take packs of several buses."""
         self._first_values = asyncio.Event()
         for subentry in bms_subentries(entry):
             self._add_pack(subentry)
@@ -273,6 +275,12 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
 
         return remove
 
+    @callback
+    def async_follow_packs(self, call: Callable[[Pack], None]) -> Callable[[], None]:
+        """Call whenever a pack was heard, has come or has gone."""
+        self._followers.append(call)
+        return lambda: self._followers.remove(call)
+
     def _add_pack(self, subentry: ConfigSubentry) -> None:
         address = subentry.data[CONF_ADDRESS]
         pack = Pack(self.hass, self.config_entry, subentry, self.machine.stations)
@@ -395,6 +403,8 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         }
         for call in woken:
             call()
+        for follow in self._followers:
+            follow(pack)
         if not self._first_values.is_set():
             self._check_first_values()
 

@@ -10,12 +10,15 @@ from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.const import CONF_DEVICE, CONF_HOST
 from homeassistant.core import HomeAssistant
 
+from .bank_coordinator import BankConfigEntry, BankCoordinator, is_bank
 from .const import CONF_CAN, CONF_CHANNEL, CONF_SERIAL_NUMBER
 from .control import ControlCoordinator
 from .coordinator import BusCoordinator, JkBmsConfigEntry
-from .mode import mode_of
+from .mode import Mode, mode_of
 from .pack import Pack
+from .protocol.bank_state import BANK_DATA
 from .protocol.can.machine import CanListener
+from .protocol.datum import Quantity
 from .protocol.derived import DERIVED
 from .protocol.fields import CAN, FIELDS
 from .protocol.listener import Listener
@@ -30,9 +33,9 @@ _BY_ID: Final = "/dev/serial/by-id/"
 
 
 async def async_get_config_entry_diagnostics(
-    hass: HomeAssistant, entry: JkBmsConfigEntry
+    hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry
 ) -> dict[str, Any]:
-    """Return diagnostics for a bus, loaded or not."""
+    """Return diagnostics for a bus or a bank, loaded or not."""
     data: dict[str, Any] = {
         "entry": {
             "data": _masked_data(entry.data),
@@ -41,7 +44,11 @@ async def async_get_config_entry_diagnostics(
         },
         "subentries": [_subentry(s) for s in entry.subentries.values()],
     }
-    if entry.state is ConfigEntryState.LOADED:
+    if entry.state is not ConfigEntryState.LOADED:
+        return data
+    if is_bank(entry):
+        data |= _bank(hass.loop.time(), entry.runtime_data)
+    else:
         data |= _bus(hass.loop.time(), entry.runtime_data)
     return data
 
@@ -88,6 +95,29 @@ def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
                 ],
             }
             for line_id, control in coordinator.controls.items()
+        },
+    }
+
+
+def _bank(now: float, coordinator: BankCoordinator) -> dict[str, Any]:
+    view = coordinator.data
+    return {
+        "mode": Mode.BANK,
+        "enough": view.enough,
+        # Texts name packs, and their names may be private.
+        "values": {
+            datum.key: view.told[datum.key].value
+            for datum in BANK_DATA
+            if datum.quantity is not Quantity.TEXT
+        },
+        "packs": {
+            pack_id: {
+                **async_redact_data(asdict(member), {"name"}),
+                "heard": (
+                    None if member.heard is None else round(now - member.heard, 1)
+                ),
+            }
+            for pack_id, member in coordinator.members.items()
         },
     }
 

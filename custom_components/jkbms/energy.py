@@ -59,7 +59,7 @@ class PackEnergy(PackFollowed, RestoreSensor):
         if not self._resumed:
             self._resumed = True
             stored = await self.async_get_last_sensor_data()
-            self.pack.energy.resume(self._datum, _kilowatt_hours(stored))
+            self.pack.energy.resume(self._datum, kilowatt_hours(stored))
 
     @property
     @override
@@ -70,7 +70,7 @@ class PackEnergy(PackFollowed, RestoreSensor):
         )
 
 
-def _kilowatt_hours(stored: SensorExtraStoredData | None) -> float:
+def kilowatt_hours(stored: SensorExtraStoredData | None) -> float:
     """Return what is stored, 0 where that is nothing or makes no sense."""
     value = None if stored is None else stored.native_value
     if not isinstance(value, int | float) or not isfinite(value):

@@ -17,6 +17,7 @@ from homeassistant.data_entry_flow import (
 from homeassistant.helpers.selector import SerialPortSelector
 import probatio
 
+from .bank_members import bus_entries
 from .bus_flow import UNKNOWN, describe, paused
 from .const import DOMAIN
 from .mode import device_of
@@ -235,8 +236,7 @@ class LineFlow[
     async def _async_refuse_used(self, port: str | None = None) -> None:
         """Refuse the port of another line, under whichever name."""
         port = port or self._device
-        entries = self.hass.config_entries.async_entries(DOMAIN, include_ignore=False)
-        for entry in entries:
+        for entry in bus_entries(self.hass):
             for line, device in _lines(entry):
                 if line != self._own_line and await async_same_port(
                     self.hass, device, port

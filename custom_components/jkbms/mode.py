@@ -1,4 +1,4 @@
-"""What a bus is: asked, only listened to, or CAN; and what its entry keeps of that."""
+"""What an entry is: a bus asked, only listened to, or CAN; or a bank of several buses."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ from .transport.can_port import CanAdapter, CanPort, Channel
 
 
 class Mode(StrEnum):
-    """What Home Assistant is on a bus."""
+    """What Home Assistant is on a bus; or that the entry is no bus."""
 
     MASTER = "master"
     """It asks; nobody else may."""
@@ -21,10 +21,12 @@ class Mode(StrEnum):
     """It hears what another master asks; it sends nothing, ever."""
     CAN = "can"
     """It hears what packs, or a bank, say on CAN by themselves."""
+    BANK = "bank"
+    """Packs of other entries, looked at together."""
 
 
 def mode_of(entry: ConfigEntry[Any]) -> Mode:
-    """Return the mode of a bus; the entry of one that asks need not say so."""
+    """Return what an entry is; that of a bus that is asked need not say so."""
     return Mode(entry.data.get(CONF_MODE, Mode.MASTER))
 
 
@@ -38,6 +40,11 @@ def bus_data(device: str, mode: Mode) -> dict[str, Any]:
 def can_data(port: CanPort) -> dict[str, Any]:
     """Return the data of the entry of a CAN bus."""
     return {CONF_DEVICE: port.name, CONF_MODE: Mode.CAN, CONF_CAN: port.dump()}
+
+
+def bank_data() -> dict[str, Any]:
+    """Return the data of the entry of a bank."""
+    return {CONF_MODE: Mode.BANK}
 
 
 def can_port(entry: ConfigEntry[Any]) -> CanPort:

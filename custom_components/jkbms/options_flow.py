@@ -1,8 +1,13 @@
 """The options of a bus: how often it is asked, and what may be sent on it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, override
 
-from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
+from homeassistant.config_entries import (
+    ConfigFlowContext,
+    ConfigFlowResult,
+    OptionsFlow,
+)
 from homeassistant.const import UnitOfTime
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -12,6 +17,7 @@ from homeassistant.helpers.selector import (
 )
 import probatio
 
+from .bank_flow import BankForm
 from .const import (
     CONF_ACKNOWLEDGE,
     CONF_ALLOW_WRITING,
@@ -28,13 +34,15 @@ from .mode import Mode, mode_of
 from .subentries import control_lines
 
 
-class JkBmsOptionsFlow(OptionsFlow):
-    """What Home Assistant may do on the lines of a bus."""
+class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], OptionsFlow):
+    """What Home Assistant may do on the lines of a bus, and what a bank is made of."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a bus that is asked."""
+        if mode_of(self.config_entry) is Mode.BANK:
+            return await self.async_step_bank()
         if mode_of(self.config_entry) is Mode.MASTER:
             return self._show("init", user_input, _asking())
         if mode_of(self.config_entry) is Mode.CAN:
@@ -68,6 +76,15 @@ class JkBmsOptionsFlow(OptionsFlow):
     ) -> ConfigFlowResult:
         """Show the options of a CAN bus that has a control line."""
         return self._show("can_controlled", user_input, _hearing() | _asking())
+
+    @override
+    def _known_options(self) -> Mapping[str, Any]:
+        return self.config_entry.options
+
+    @override
+    async def _async_take_bank(self, options: dict[str, Any]) -> ConfigFlowResult:
+        # The entry reloads by itself when they have changed.
+        return self.async_create_entry(data=options)
 
     def _show(
         self, step: str, user_input: dict[str, Any] | None, fields: dict[Any, Any]

@@ -9,6 +9,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
+from .bank_coordinator import BankConfigEntry, is_bank
+from .bank_entity import add_bank_sensors
 from .bus_entity import add_traffic_sensors
 from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
 from .descriptions import CLOCK_DRIFT, SENSORS, PackSensorDescription
@@ -30,10 +32,13 @@ _DRIFT_STEP: Final = 2.0
 
 async def async_setup_entry(
     hass: HomeAssistant,
-    entry: JkBmsConfigEntry,
+    entry: JkBmsConfigEntry | BankConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of all packs, and those of the bus."""
+    """Add the sensors of all packs and of the bus, or those of a bank."""
+    if is_bank(entry):
+        add_bank_sensors(entry, async_add_entities)
+        return
     add_traffic_sensors(entry, async_add_entities)
     await async_add_pack_entities(entry, async_add_entities, SENSORS, _create)
 

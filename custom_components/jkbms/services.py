@@ -18,7 +18,7 @@ from homeassistant.helpers import config_validation as cv
 import probatio
 
 from .const import DOMAIN
-from .mode import mode_of
+from .mode import Mode, mode_of
 from .recorder import MOST_SECONDS, Recording
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _line_of(call: ServiceCall) -> BusCoordinator | ControlCoordinator:
     """Return the line that is meant; raises ServiceValidationError."""
     entry_id = call.data[_CONFIG_ENTRY_ID]
     entry: JkBmsConfigEntry | None = call.hass.config_entries.async_get_entry(entry_id)
-    if entry is None or entry.domain != DOMAIN:
+    if entry is None or entry.domain != DOMAIN or mode_of(entry) is Mode.BANK:
         raise _refusal("recording_entry", entry_id=entry_id)
     if entry.state is not ConfigEntryState.LOADED:
         raise _refusal("recording_not_loaded", bus=entry.title)

@@ -38,6 +38,7 @@ _FLOWS: Final = tuple(
         "subentry_flow",
         "options_flow",
         "bus_flow",
+        "bank_flow",
     )
 )
 

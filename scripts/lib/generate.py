@@ -6,6 +6,7 @@ from pathlib import Path
 import sys
 from typing import Any, Final
 
+from custom_components.jkbms.bank_descriptions import BANK, BankDescription
 from custom_components.jkbms.bus_descriptions import TRAFFIC, TrafficDescription
 from custom_components.jkbms.descriptions import (
     ALARM_DATA,
@@ -114,6 +115,7 @@ def entity_texts() -> dict[str, Any]:
                 (
                     *((str(d.translation_key), _texts(d)) for d in descriptions),
                     *_traffic_texts(platform),
+                    *_bank_texts(platform),
                 )
             )
         )
@@ -125,6 +127,11 @@ def _traffic_texts(platform: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for description in TRAFFIC.get(platform, ()):
         state = {"state": dict(description.texts)} if description.texts else {}
         yield str(description.translation_key), {"name": description.label} | state
+
+
+def _bank_texts(platform: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for description in BANK.get(platform, ()):
+        yield str(description.translation_key), {"name": description.label}
 
 
 def _texts(description: PackDescription) -> dict[str, Any]:
@@ -217,6 +224,12 @@ counted from the start of the integration and updated once a minute. `health` sa
 do as its text; what there is to mend is in Repairs and in its attribute `troubles`.
 
 """
+_BANK: Final = """
+## The bank
+
+A bank is a device of its own; what its values mean is in [bank.md](bank.md).
+
+"""
 _KINDS: Final = {Kind.ASKING: "asking", Kind.LISTENING: "listening", Kind.CAN: "CAN"}
 _SETTINGS: Final = """
 ## Settings
@@ -262,6 +275,11 @@ def entity_list(_current: str = "") -> str:
             ("Key", "Name", "Of", "Unit", "On", "While"),
             (_traffic_row(d) for table in TRAFFIC.values() for d in table),
         ),
+        _BANK,
+        _table(
+            ("Key", "Name", "Kind of entity", "Unit", "On"),
+            (_bank_row(p, d) for p, table in BANK.items() for d in table),
+        ),
         _SETTINGS,
         "\n",
         _table(
@@ -298,6 +316,17 @@ def _traffic_row(description: TrafficDescription) -> Sequence[str]:
         ", ".join(description.texts or ()) or str(unit or ""),
         "yes" if description.entity_registry_enabled_default else "no",
         ", ".join(text for kind, text in _KINDS.items() if kind in description.kinds),
+    )
+
+
+def _bank_row(platform: str, description: BankDescription) -> Sequence[str]:
+    unit = getattr(description, "native_unit_of_measurement", None)
+    return (
+        f"`{description.key}`",
+        description.label,
+        platform.replace("_", " "),
+        str(unit or ""),
+        "yes" if description.datum.enabled else "no",
     )
 
 

@@ -17,6 +17,11 @@ from homeassistant.components.sensor.const import (
 from homeassistant.const import EntityCategory
 import pytest
 
+from custom_components.jkbms.bank_descriptions import (
+    BANK,
+    BANK_SENSORS,
+    BankSensorDescription,
+)
 from custom_components.jkbms.bus_descriptions import TRAFFIC
 from custom_components.jkbms.descriptions import (
     BINARY_SENSORS,
@@ -26,6 +31,7 @@ from custom_components.jkbms.descriptions import (
     SENSORS,
     SWITCHES,
     PackDescription,
+    PackSensorDescription,
     number_description,
 )
 from custom_components.jkbms.protocol.blocking import BLOCKS
@@ -63,7 +69,12 @@ def all_keys() -> list[str]:
         for platform, descriptions in TRAFFIC.items()
         for d in descriptions
     ]
-    return sorted((*of_packs, *of_traffic))
+    of_banks = [
+        f"bank_{platform} {d.key} {d.key}"
+        for platform, descriptions in BANK.items()
+        for d in descriptions
+    ]
+    return sorted((*of_packs, *of_traffic, *of_banks))
 
 
 def test_keys_stay_as_they_were_released() -> None:
@@ -124,7 +135,7 @@ def test_live_values_have_no_category() -> None:
 
 
 def test_units_and_state_classes_are_such_as_home_assistant_takes() -> None:
-    for d in SENSORS:
+    for d in (*SENSORS, *BANK_SENSORS):
         if d.device_class is None:
             continue
         units = SENSOR_UNITS.get(d.device_class, {None})
@@ -147,8 +158,11 @@ def test_sensors_with_choices_are_enumerations_and_no_others_are() -> None:
         assert (d.device_class is SensorDeviceClass.ENUM) == bool(d.options), d.key
 
 
-def test_one_sensor_is_the_battery() -> None:
-    assert [d.key for d in SENSORS if d.device_class is SensorDeviceClass.BATTERY] == [
+@pytest.mark.parametrize("sensors", [SENSORS, BANK_SENSORS])
+def test_one_sensor_is_the_battery(
+    sensors: tuple[PackSensorDescription | BankSensorDescription, ...],
+) -> None:
+    assert [d.key for d in sensors if d.device_class is SensorDeviceClass.BATTERY] == [
         "state_of_charge"
     ]
 
@@ -208,8 +222,11 @@ def test_every_entity_has_its_english_name() -> None:
             text = texts[platform][t.translation_key]
             assert text["name"] == t.label
             assert text.get("state", {}) == (t.texts or {})
+        of_banks = BANK.get(platform, ())
+        for b in of_banks:
+            assert texts[platform][b.translation_key] == {"name": b.label}
         assert set(texts[platform]) == {
-            d.translation_key for d in (*descriptions, *traffic)
+            d.translation_key for d in (*descriptions, *traffic, *of_banks)
         }
 
 
@@ -219,6 +236,8 @@ def test_no_two_entities_of_a_platform_have_the_same_name() -> None:
             d.label.format(**(d.translation_placeholders or {})) for d in descriptions
         ]
         assert len(set(names)) == len(names)
+    for of_bank in BANK.values():
+        assert len({d.label for d in of_bank}) == len(of_bank)
 
 
 def test_every_entity_that_no_class_draws_has_an_icon_and_no_other_needs_one() -> None:
@@ -234,17 +253,24 @@ def test_every_entity_that_no_class_draws_has_an_icon_and_no_other_needs_one() -
             for t in TRAFFIC.get(platform, ())
             if t.device_class in (None, SensorDeviceClass.ENUM)
         }
+        classless |= {
+            b.translation_key
+            for b in BANK.get(platform, ())
+            if b.device_class in (None, SensorDeviceClass.ENUM)
+        }
         assert set(icons[platform]) == classless, platform
 
 
 def test_icons_of_states_are_of_states_that_exist() -> None:
     icons = load("icons.json")["entity"]
     for platform, descriptions in PLATFORMS.items():
-        options = {
-            d.translation_key: {*d.datum.options, "on", "off"} for d in descriptions
-        } | {
-            t.translation_key: {*(t.texts or ()), "on", "off"}
-            for t in TRAFFIC.get(platform, ())
-        }
+        options = (
+            {d.translation_key: {*d.datum.options, "on", "off"} for d in descriptions}
+            | {
+                t.translation_key: {*(t.texts or ()), "on", "off"}
+                for t in TRAFFIC.get(platform, ())
+            }
+            | {b.translation_key: set[str]() for b in BANK.get(platform, ())}
+        )
         for key, icon in icons[platform].items():
             assert set(icon.get("state", {})) <= options[key]

@@ -259,6 +259,8 @@ class EnergyAccount:
         self._left: tuple[Value, ...] = ()
         """What the shown values of what is left follow from."""
         self._cell_volts: float | None = None
+        self.stored: float | None = None
+        """The kWh left, not rounded."""
 
     def total(self, datum: Followed) -> float:
         """Return the kWh counted, not rounded."""
@@ -308,7 +310,7 @@ class EnergyAccount:
         if (cells := chemistry(values)) is not None:
             # A charger that is not asked for any voltage does not change the cells.
             self._cell_volts = _NOMINAL[cells]
-        energy = remaining_energy(values, self._cell_volts)
+        energy = self.stored = remaining_energy(values, self._cell_volts)
         shown = self.values.get
         return {
             REMAINING_ENERGY.key: None if energy is None else round(energy, _DIGITS),
