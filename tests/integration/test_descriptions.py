@@ -94,7 +94,7 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
         *(datum.key for datum in FOLLOWED),
     }
     assert {d.datum.key for d in (*NUMBERS, *SWITCHES)} == {
-        field.key for field in FIELDS if field.writable
+        field.key for field in FIELDS if field.offered and not field.options
     }
 
 
