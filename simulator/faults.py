@@ -9,7 +9,11 @@ from random import Random
 from typing import ClassVar, Final, get_args
 
 from .bank import Bank
-from .pack import Pack, Writing
+from .checks import with_crc
+from .pack import Image, Outcome, Pack, Writing
+
+_MAGIC: Final = b"\x55\xaa\xeb\x90"
+_FRAME: Final = 300
 
 
 @dataclass(slots=True)
@@ -196,6 +200,35 @@ class Silent(Fault):
 
 
 @dataclass(kw_only=True)
+class Repeat(Fault):
+    """Replies whose last 8 bytes, the ACK, come twice."""
+
+    kind: ClassVar = "repeat"
+    rate: float = 0.1
+    """Chance per reply."""
+
+    def _shape(self, reply: Reply) -> None:
+        if self._chance(self.rate):
+            reply.data += reply.data[-8:]
+
+
+@dataclass(kw_only=True)
+class Stranger(Fault):
+    """Replies that are signed with the address of another pack."""
+
+    kind: ClassVar = "stranger"
+    rate: float = 0.1
+    """Chance per reply."""
+
+    def _shape(self, reply: Reply) -> None:
+        if self._chance(self.rate):
+            data = reply.data
+            frame = data[:_FRAME] if data.startswith(_MAGIC) else b""
+            message = data[len(frame) : -2]
+            reply.data = frame + with_crc(bytes([message[0] ^ 1]) + message[1:])
+
+
+@dataclass(kw_only=True)
 class Padding(Fault):
     """NUL bytes before and after the last 8 bytes of a reply, the ACK (rs485.md 3.2)."""
 
@@ -302,6 +335,39 @@ class Vanish(Timed):
 
 
 @dataclass(kw_only=True)
+class PowerCut(Fault):
+    """A pack that loses its power right after it has acknowledged a write."""
+
+    kind: ClassVar = "powercut"
+    length: float = 5.0
+    """Seconds until it is back."""
+    forgets: int = 1
+    """1 where the write was not in its memory yet, 0 where it was."""
+    times: int = 1
+    """How often it happens."""
+    _images: dict[int, tuple[int, Image]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    _dark: dict[int, float] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def hears(self, pack: Pack, now: float) -> bool:
+        """Not while it is dark; the write before is found out when it is asked again."""
+        if self.address not in (None, pack.address):
+            return True
+        stored = [entry for entry in pack.journal if entry.outcome is Outcome.STORED]
+        known, image = self._images.get(id(pack), (0, pack.image()))
+        if len(stored) > known and self.times > 0:
+            self.times -= 1
+            self._dark[id(pack)] = stored[-1].time + self.length
+            if self.forgets:
+                pack.restore(image)
+        self._images[id(pack)] = (len(stored), pack.image())
+        return now >= self._dark.get(id(pack), 0.0)
+
+
+@dataclass(kw_only=True)
 class Writes(Fault):
     """Packs that acknowledge writes and ignore or clamp them, or refuse all."""
 
@@ -344,11 +410,14 @@ KINDS: Final[dict[str, type[Fault]]] = {
         Torn,
         Late,
         Silent,
+        Repeat,
+        Stranger,
         Padding,
         Echo,
         Duplicate,
         Readdress,
         Vanish,
+        PowerCut,
         Writes,
         Close,
         Mute,

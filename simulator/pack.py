@@ -67,6 +67,10 @@ class Write:
     dangerous: bool = False
 
 
+type Image = dict[Block, bytes]
+"""What the memory of a pack holds."""
+
+
 class Pack:
     """A battery pack with its own memory, physics and identity.
 
@@ -173,6 +177,18 @@ class Pack:
         codec.pack_into(self._memory[block], offset, value)
         self._frames.pop(block, None)
 
+    def image(self) -> Image:
+        """All that the memory holds now."""
+        return {block: bytes(memory) for block, memory in self._memory.items()}
+
+    def restore(self, image: Image) -> None:
+        """Have the settings that the memory held then; live values go on."""
+        for block in (Block.SETTINGS, Block.DEVICE):
+            self._memory[block][:] = image[block]
+            self._frames.pop(block, None)
+        for switch, (mos, _, _) in _SWITCHES.items():
+            self.set(mos, self.number_of(switch))
+
     def readdress(self, address: int) -> None:
         """Turn the DIP switch: the pack answers at the new address, and its settings say so (rs485.md 1.3)."""
         self.address = address
@@ -268,27 +284,41 @@ class Pack:
                 self.log.add(on if value else off, self)
 
     def act(self, address: int, payload: bytes, now: float) -> None:
-        """Note a write to the action block, which no caller of this bank should make.
+        """Note a write to the action block.
 
-        The clock and the emergency start have their effect; what resets, erases or
-        re-flashes a real pack only enters the journal.
+        The clock and the emergency start have their effect, unless the pack ignores
+        writes; what resets, erases or re-flashes a real pack only enters the journal.
         """
+        takes = self.writing is Writing.NORMAL
+        dangerous = True
         match address:
             case 0x1612 if len(payload) == 4:
-                self.set("rtc", int.from_bytes(payload))
-            case 0x1610:
-                self.set("emergency_left", 60 * self.number_of("emergency_minutes"))
-        self.note(address, payload, now, Outcome.ACTION)
+                dangerous = False
+                if takes:
+                    self.set("rtc", int.from_bytes(payload))
+            case 0x1610 if payload == b"\0\0":
+                dangerous = False
+                if takes:
+                    self.set("emergency_left", 60 * self.number_of("emergency_minutes"))
+        self.note(address, payload, now, Outcome.ACTION, dangerous=dangerous)
 
-    def note(self, address: int, payload: bytes, now: float, outcome: Outcome) -> None:
-        """Enter a dangerous write into the journal."""
+    def note(
+        self,
+        address: int,
+        payload: bytes,
+        now: float,
+        outcome: Outcome,
+        *,
+        dangerous: bool = True,
+    ) -> None:
+        """Enter a write into the journal that is none of a setting."""
         self.journal.append(
             Write(
                 time=now,
                 register=address,
                 data=payload,
                 outcome=outcome,
-                dangerous=True,
+                dangerous=dangerous,
             )
         )
 

@@ -359,7 +359,7 @@ def switch_description(field: Field[Any]) -> PackSwitchDescription:
 
 
 def _controls() -> Iterator[Field[Any]]:
-    return (f for f in FIELDS if f.role is Role.SETTING and f.writable)
+    return (f for f in FIELDS if f.role is Role.SETTING and f.offered)
 
 
 def _read_only(*, binary: bool) -> Iterator[Datum[Any]]:

@@ -51,6 +51,11 @@ OPTION_NAMES: Final = {
     "cell_undervoltage": "Cell under-voltage",
     "charge_overcurrent": "Charge over-current",
     "charging": "Charging",
+    "china_tower_1": "China Tower V1.1",
+    "china_tower_2": "China Tower V2.0",
+    "custom_1": "Custom 1",
+    "custom_2": "Custom 2",
+    "deye": "Deye",
     "discharge_overcurrent": "Discharge over-current",
     "discharging": "Discharging",
     "empty": "Empty",
@@ -58,30 +63,52 @@ OPTION_NAMES: Final = {
     "float": "Float",
     "full": "Full",
     "general": "General",
+    "goodwe": "GoodWe LV",
+    "growatt": "Growatt LV",
     "high_soc": "High SoC",
     "important": "Important",
+    "invt": "INVT",
+    "jk_250k": "JK CAN 250 kbit/s",
+    "jk_500k": "JK CAN 500 kbit/s",
+    "jk_display": "JK display",
+    "jk_modbus": "JK RS485 Modbus",
+    "jk_modbus_9600": "JK RS485 Modbus, 9600 baud",
+    "jk_storage": "JK storage and display",
     "lfp": "LFP",
     "li_ion": "Li-ion",
+    "lin": "LIN",
     "low_soc": "Low SoC",
     "lto": "LTO",
+    "luxpower": "Luxpower",
+    "megarevo": "Megarevo",
     "mos_fault": "MOS fault",
     "mos_overtemperature": "MOS over-temperature",
+    "must": "MUST",
+    "niu": "NIU",
     "none": "None",
     "off": "Off",
     "other_protection": "Another protection",
     "overcurrent": "Over-current",
     "overtemperature": "Over-temperature",
     "overvoltage": "Over-voltage",
+    "pace": "PACE RS485 Modbus",
     "precharging": "Pre-charging",
+    "pylontech": "Pylontech LV",
+    "pylontech_9600": "Pylontech LV, 9600 baud",
     "remote_control": "Remote control",
     "remote_lock": "Remote lock",
+    "remote_module": "4G or GPS module",
     "serious": "Serious",
     "short_circuit": "Short circuit",
+    "sma": "SMA",
+    "srne": "SRNE",
     "switched_off": "Switched off",
     "system_alarm": "System alarm",
     "undertemperature": "Low temperature",
     "undervoltage": "Under-voltage",
     "unknown_reason": "Not told",
+    "victron": "Victron",
+    "voltronic": "Voltronic",
     "waiting_release": "Waiting for its release time",
 }
 """The English names of what a sensor may say."""
@@ -236,7 +263,7 @@ _SETTINGS: Final = """
 
 A setting has a control, which is unavailable until changing settings is allowed in the options, and a read-only
 twin with the key `<key>_set` (sensor or binary sensor, diagnostic), which always shows it. Settings without a
-control are shown only.
+control are shown only, or changed by an action.
 
 - **Tier**: how much harm a wrong value can do: *everyday*, *protection* (guards the cells), *danger*.
 - `switch.<pack>_charging` and `switch.<pack>_discharging` are the entity ids of `charging_switch` and `discharging_switch`.
@@ -444,13 +471,14 @@ def _setting_descriptions() -> list[PackDescription]:
 
 _NUMBERS: Final = {d.key for d in NUMBERS}
 _SWITCHES: Final = {d.key for d in SWITCHES}
+_CONTROLS: Final = _NUMBERS | _SWITCHES
 
 
 def _setting_row(twin: PackDescription) -> Sequence[str]:
     field = twin.datum
     assert isinstance(field, Field)
     limits = field.limits
-    control = "shown only"
+    control = "by an action" if field.by_action else "shown only"
     if field.key in _NUMBERS:
         control = "number"
     elif field.key in _SWITCHES:
@@ -464,7 +492,7 @@ def _setting_row(twin: PackDescription) -> Sequence[str]:
         f"{limits.minimum:.10g} to {limits.maximum:.10g}" if limits else "",
         f"{limits.step:.10g}" if limits else "",
         str(field.tier),
-        _on(field, enabled=field.enabled) if control != "shown only" else "",
+        _on(field, enabled=field.enabled) if field.key in _CONTROLS else "",
         _on(field, enabled=twin_on),
         _register(field),
         _firmware(field),

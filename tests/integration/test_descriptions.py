@@ -105,7 +105,7 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
         *(datum.key for datum in OVER_TIME),
     }
     assert {d.datum.key for d in (*NUMBERS, *SWITCHES)} == {
-        field.key for field in FIELDS if field.writable
+        field.key for field in FIELDS if field.offered and not field.options
     }
 
 

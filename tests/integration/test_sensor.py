@@ -18,6 +18,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.protocol.datum import Block
+from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.sensor import as_local
 from simulator import Bank, Pack
 
@@ -123,8 +124,6 @@ SET: Final[dict[str, tuple[str | None, Read]]] = {
     "cell_request_float_time": ("h", raw("rfv_time", 10)),
     "connection_resistance_1": ("mΩ", raw("connection_resistance_1", 1000)),
     "device_address": (None, raw("device_address")),
-    "uart1_protocol": (None, raw("uart1_protocol")),
-    "can_protocol": (None, raw("can_protocol")),
     "dry_1_value": (None, raw("dry1_trigger")),
 }
 
@@ -141,6 +140,16 @@ async def test_every_pack_shows_what_is_in_its_memory(
             assert state.state != STATE_UNKNOWN, f"{key} of {pack.trio.id}"
             assert float(state.state) == pytest.approx(read(pack), abs=1e-3), key
             assert state.attributes.get("unit_of_measurement") == unit, key
+
+
+@pytest.mark.usefixtures("everything_enabled", "loaded")
+async def test_the_protocols_of_the_ports_are_shown_by_name(
+    hass: HomeAssistant, bank: Bank
+) -> None:
+    for pack in bank:
+        for key in ("uart1_protocol", "can_protocol"):
+            shown = state_of(hass, "sensor", pack.address, f"{key}_set").state
+            assert shown == BY_KEY[key].options[pack.number_of(key)]
 
 
 @pytest.mark.usefixtures("everything_enabled", "loaded")

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 
 from custom_components.jkbms.protocol.codecs import Bit, Scaled
-from custom_components.jkbms.protocol.datum import Field, Quantity, Role
-from custom_components.jkbms.protocol.fields import DEVICE, FIELDS, writable
+from custom_components.jkbms.protocol.datum import Field, Quantity, Role, Tier
+from custom_components.jkbms.protocol.fields import DEVICE, FIELDS, settings, writable
 from simulator.registers import ITEMS, Item, Kind
 
 REFERENCE: Final = Path(__file__).parents[2] / "docs" / "rs485.md"
@@ -52,6 +52,11 @@ def test_the_limits_of_a_setting_are_those_that_a_pack_enforces(
 ) -> None:
     item = item_of(field)
     assert item.writable
+    if field.options:
+        # A pack knows more protocols than have a name.
+        assert item.minimum == 0
+        assert len(field.options) - 1 <= (item.maximum or 0) <= 31
+        return
     if field.limits is None:
         wanted = (0, 0xFFFF) if isinstance(field.codec, Bit) else (0, 1)
         assert (item.minimum, item.maximum) == wanted
@@ -213,8 +218,82 @@ def test_each_bit_of_the_switch_word_is_the_one_the_vendor_names() -> None:
     assert bits == dict(enumerate(SWITCH_WORD_NAMES))
 
 
-def test_the_bits_that_cut_the_line_or_the_sensors_are_not_written() -> None:
-    writable_bits = {
-        field.codec.bit for field in writable() if isinstance(field.codec, Bit)
+def test_the_bits_that_cut_the_line_or_the_sensors_have_no_control() -> None:
+    offered = {
+        field.codec.bit
+        for field in writable()
+        if isinstance(field.codec, Bit) and field.offered
     }
-    assert writable_bits == {0, 2, 4, 5, 6, 7, 8, 9}
+    assert offered == {0, 2, 4, 5, 6, 7, 8, 9}
+    assert {field.template for field in writable() if not field.offered} == {
+        "connection_resistance",
+        "disable_temperature_sensors",
+        "port_switch",
+    }
+
+
+EVERYDAY: Final = frozenset(
+    [
+        "charging_switch",
+        "discharging_switch",
+        "balancer",
+        "charging_float_mode",
+        "heater",
+        "smart_sleep",
+        "display_always_on",
+        "timed_stored_data",
+        "balance_trigger_voltage",
+        "balance_starting_voltage",
+        "max_balance_current",
+        "smart_sleep_voltage",
+        "soc_100_voltage",
+        "soc_0_voltage",
+        "cell_request_charge_voltage",
+        "cell_request_float_voltage",
+        "cell_request_charge_time",
+        "cell_request_float_time",
+        "smart_sleep_time",
+        "lcd_buzzer_trigger",
+        "lcd_buzzer_value",
+        "lcd_buzzer_release",
+        "dry_1_trigger",
+        "dry_1_value",
+        "dry_1_release",
+        "dry_2_trigger",
+        "dry_2_value",
+        "dry_2_release",
+        "data_stored_period",
+    ]
+)
+DANGER: Final = frozenset(
+    [
+        "special_charger",
+        "gps_heartbeat",
+        "disable_temperature_sensors",
+        "port_switch",
+        "uart1_protocol",
+        "can_protocol",
+        "device_address",
+    ]
+)
+
+
+def test_every_setting_has_its_tier() -> None:
+    """What guards the cells is a protection; what is written down here is not."""
+    tiers = {field.template: field.tier for field in FIELDS if field.tier is not None}
+    assert {key for key, tier in tiers.items() if tier is Tier.EVERYDAY} == EVERYDAY
+    assert {key for key, tier in tiers.items() if tier is Tier.DANGER} == DANGER
+    assert {"cell_ovp", "cell_count", "max_charge_current", "precharge_time"} <= {
+        key for key, tier in tiers.items() if tier is Tier.PROTECTION
+    }
+
+
+def test_what_has_no_known_scale_is_not_written() -> None:
+    assert {field.template for field in settings() if not field.writable} == {
+        "device_address",
+        *(
+            f"{key}_{part}"
+            for key in ("lcd_buzzer", "dry_1", "dry_2")
+            for part in ("value", "release")
+        ),
+    }

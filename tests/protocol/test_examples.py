@@ -229,8 +229,8 @@ def test_example_3_device_info() -> None:
         "manufacturing_date": date(2024, 12, 17),
         "serial_number": "99999999999",
         "user_data": "JK-BMS",
-        "uart1_protocol": 14,
-        "can_protocol": 0,
+        "uart1_protocol": "pylontech_9600",
+        "can_protocol": "jk_250k",
         "uart1_protocol_mask": "ff670000",
         "can_protocol_mask": "ff0f0000",
         "uart2_protocol": 1,
@@ -438,9 +438,12 @@ def test_examples_13_to_17_a_setting_is_written_as_the_vendor_does(
 def test_example_17_a_wire_resistance_reads_in_microohm() -> None:
     (request,) = framed(bytes.fromhex("01 10 10 88 00 02 04 00 00 00 64 36 42"))
     assert isinstance(request, WriteRequest)
-    # In mΩ; it is shown and never written from here.
-    assert decode_registers(0x1088, request.data) == {"connection_resistance_1": 0.1}
-    assert not BY_KEY["connection_resistance_1"].writable
+    field = BY_KEY["connection_resistance_1"]
+    assert decode_registers(0x1088, request.data) == {field.key: 0.1}
+    assert Change(1, field, 0.1).request(bytes(4)) == request
+    # Too easily changed by mistake for a control.
+    assert field.writable
+    assert not field.offered
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,9 @@ def test_a_setting_says_how_dangerous_it_is_and_what_it_may_be(
     if not field.writable:
         return
     if field.limits is None:
-        assert isinstance(field.codec, Flag | Bit)
+        assert isinstance(field.codec, Flag | Bit | Enumerated)
+        assert bool(field.options) is isinstance(field.codec, Enumerated)
+        assert len(set(field.options)) == len(field.options)
         return
     low, high = (
         field.codec.encode(limit)

@@ -12,7 +12,7 @@ from custom_components.jkbms.protocol.layout import (
     decode_block,
     recognise,
 )
-from custom_components.jkbms.protocol.order import ORDERS, Order, broken_order
+from custom_components.jkbms.protocol.order import ADVICE, ORDERS, Order, broken_order
 
 from ..captures import frames, golden_frames
 
@@ -35,6 +35,9 @@ VALUES: Final[dict[str, float]] = {
     "soc_100_voltage": 3.45,
     "cell_request_float_voltage": 3.35,
     "cell_request_charge_voltage": 3.55,
+    "balance_starting_voltage": 3.3,
+    "heating_start_temperature": 0,
+    "heating_stop_temperature": 10,
     "charge_otp_recovery": 50.0,
     "charge_otp": 55.0,
     "discharge_otp_recovery": 50.0,
@@ -111,6 +114,37 @@ def test_what_may_meet_may_also_come_out_of_a_conversion() -> None:
     assert not refuses(charge, 3.6)
     assert not refuses(charge, 3.6 + 1e-9)
     assert refuses(charge, 3.601)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "broken_by"),
+    [
+        ("cell_uvpr", "soc_0_voltage", 11),
+        ("cell_request_charge_voltage", "cell_ovpr", 11),
+        ("balance_starting_voltage", "cell_request_charge_voltage", 0),
+    ],
+)
+def test_what_is_advice_only_many_packs_do_not_keep_to(
+    lower: str, upper: str, broken_by: int
+) -> None:
+    (order,) = (o for o in ADVICE if (o.lower.key, o.upper.key) == (lower, upper))
+    told = {
+        (values[lower], values[upper])
+        for _, data, layout, firmware in CAPTURED
+        for values in [
+            decode_block(
+                data,
+                Block.SETTINGS,
+                layout,
+                firmware=Firmware.parse(firmware),
+                offset=FRAME_HEAD,
+            )
+        ]
+        if (excess := order.excess(values)) is not None and order.is_broken_by(excess)
+    }
+    # Alike are counted once.
+    assert len(told) >= min(broken_by, 5)
+    assert bool(told) is bool(broken_by)
 
 
 def test_the_vendors_preset_can_be_set_step_by_step() -> None:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pytest
 
+from custom_components.jkbms.protocol.budget import WriteBudget
 from custom_components.jkbms.protocol.datum import Block, Firmware
 from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.protocol.frames import Frame
@@ -78,19 +79,75 @@ def test_what_is_already_so_is_not_written() -> None:
 
 @pytest.mark.parametrize(
     ("code", "outcome"),
-    [
-        (2, Outcome.REFUSED_REGISTER),
-        (3, Outcome.REFUSED_VALUE),
-        (1, Outcome.REFUSED),
-        (4, Outcome.REFUSED),
-        (11, Outcome.REFUSED),
-    ],
+    [(2, Outcome.REFUSED_REGISTER), (3, Outcome.REFUSED_VALUE)],
 )
 def test_a_refusal_says_why(code: int, outcome: Outcome) -> None:
     made = read()
     made.step()
     made.refused(code)
     assert made.result == WriteResult(outcome, 3.65, 3.65, code)
+
+
+@pytest.mark.parametrize("code", [1, 4, 6, 10, 11])
+def test_another_exception_is_believed_when_the_value_says_so(code: int) -> None:
+    """It may be a gateway's, and late: the write may have been made."""
+    made = read()
+    made.step()
+    made.refused(code)
+    assert made.step() == Ask(Block.SETTINGS)
+    made.answered(BEFORE, 11.0)
+    assert not ended(made)
+    made.answered(BEFORE, 12.0)
+    assert made.result == WriteResult(Outcome.REFUSED, 3.65, 3.65, code)
+    made = read()
+    made.step()
+    made.refused(code)
+    made.answered(AFTER, 11.0)
+    assert made.result == WriteResult(Outcome.PROVEN, 3.65, 3.6)
+
+
+def test_a_second_write_keeps_what_others_changed_since_the_first() -> None:
+    change = Change(1, BY_KEY["heater"], True)
+    made = read(change, settings(function_word=0x3200))
+    first = made.step()
+    made.unanswered(11.0)
+    made.answered(settings(function_word=0x3040), 11.5)
+    second = made.step()
+    assert isinstance(first, Write)
+    assert isinstance(second, Write)
+    assert (first.request.data.hex(), second.request.data.hex()) == ("3201", "3041")
+    made.answered(None, 12.0)
+    made.answered(settings(function_word=0x3041), 12.5)
+    assert made.result == WriteResult(Outcome.PROVEN, False, True)
+
+
+def test_what_no_longer_fits_the_other_settings_is_not_written() -> None:
+    """It was judged by what the BMS had then; its owner's app has changed that since."""
+    made = read(frame=settings(cell_ovp=3650, cell_ovpr=3620, rcv=3500))
+    result = made.result
+    assert result is not None
+    assert (result.outcome, result.before, result.found) == (
+        Outcome.BROKEN_RULE,
+        3.65,
+        3.65,
+    )
+    (violation,) = result.violations
+    assert violation.other is BY_KEY["cell_ovpr"]
+    assert violation.limit == 3.62
+    assert made.step() == Done()
+
+
+def test_a_register_that_was_written_too_often_is_left_alone() -> None:
+    budget = WriteBudget(per_hour=60, burst=1)
+    budget.spend(1, 0x100C, 0.0)
+    made = WriteJob(OVP, Layout.JK02_32S, FW, budget=budget)
+    made.answered(BEFORE, 10.0)
+    assert made.result == WriteResult(Outcome.TOO_OFTEN, 3.65, 3.65, None, 60.0)
+    # What is so already costs nothing, and after a while it is possible.
+    for frame, now in ((AFTER, 10.0), (BEFORE, 60.0)):
+        made = WriteJob(OVP, Layout.JK02_32S, FW, budget=budget)
+        made.answered(frame, now)
+        assert made.step() == (Done() if frame is AFTER else Write(OVP.request(b"")))
 
 
 def test_a_write_that_is_acknowledged_and_ignored_is_looked_at_twice() -> None:

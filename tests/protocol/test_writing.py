@@ -16,27 +16,32 @@ from custom_components.jkbms.protocol.errors import (
 )
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS, writable
 from custom_components.jkbms.protocol.frames import trigger
-from custom_components.jkbms.protocol.writing import Change
+from custom_components.jkbms.protocol.writing import Change, Wish
 
 from .helpers import frame_of, pack
 
 WRITABLE: Final = tuple(writable())
 
 # The registers of rs485.md 2.5 and 2.7 that a user may change, and their length in bytes.
-# Left out on purpose: wire resistances, the address, protocol numbers, alarm outputs.
+# Left out on purpose: the address, and the values of the alarm outputs.
 VENDOR: Final = {
-    **dict.fromkeys(range(0x1000, 0x1088, 4), 4),
+    **dict.fromkeys(range(0x1000, 0x1108, 4), 4),
     0x110C: 4,
     0x1114: 2,
     0x1116: 2,
     0x1118: 2,
     0x1122: 2,
+    0x14B2: 2,
+    0x14E4: 2,
+    0x14E6: 2,
     0x1500: 4,
     0x1504: 2,
 }
 
 
-def values_for(field: Field[Any]) -> list[float | bool]:
+def values_for(field: Field[Any]) -> list[Wish]:
+    if field.options:
+        return list(field.options)
     if field.limits is None:
         return [False, True]
     return [field.limits.minimum, field.limits.maximum]
@@ -47,7 +52,7 @@ def contents(field: Field[Any]) -> list[bytes]:
     return [bytes(size), b"\xff" * size, bytes(range(0x31, 0x31 + size))]
 
 
-def key_change(key: str, value: float | bool) -> Change:
+def key_change(key: str, value: Wish) -> Change:
     return Change(1, BY_KEY[key], value)
 
 
@@ -147,6 +152,18 @@ def test_a_switch_is_on_or_off(value: float) -> None:
         key_change("balancer", value)
 
 
+@pytest.mark.parametrize("value", [True, False, "3.6"])
+def test_a_number_is_neither_a_switch_nor_a_text(value: Wish) -> None:
+    with pytest.raises(InvalidValueError, match="cell_ovp"):
+        key_change("cell_ovp", value)
+
+
+@pytest.mark.parametrize("value", ["", "JK_MODBUS", "nothing", 1, True])
+def test_a_choice_is_one_of_its_options(value: Wish) -> None:
+    with pytest.raises(InvalidValueError, match="uart1_protocol"):
+        key_change("uart1_protocol", value)
+
+
 @pytest.mark.parametrize("address", [-1, 16, 255])
 def test_an_address_beyond_the_dip_switch_is_not_written(address: int) -> None:
     with pytest.raises(InvalidValueError, match="address"):
@@ -180,6 +197,11 @@ def test_a_bit_leaves_the_fifteen_others_as_they_were() -> None:
     [
         ("cell_request_charge_time", 1.5, "32F0", "0FF0"),
         ("cell_request_float_time", 1.5, "32F0", "320F"),
+        ("uart1_protocol", "jk_modbus", "0E04", "0104"),
+        ("can_protocol", "pylontech", "0104", "0102"),
+        ("lcd_buzzer_trigger", "system_alarm", "0908", "0A08"),
+        ("dry_1_trigger", "none", "0908", "0900"),
+        ("dry_2_trigger", "low_soc", "0001", "0101"),
         ("smart_sleep_time", 48, "18FE", "30FE"),
         ("heating_start_temperature", -10, "000A", "F60A"),
         ("heating_stop_temperature", -1, "000A", "00FF"),
@@ -188,7 +210,7 @@ def test_a_bit_leaves_the_fifteen_others_as_they_were() -> None:
     ],
 )
 def test_a_byte_leaves_the_other_of_its_pair(
-    key: str, value: float, before: str, after: str
+    key: str, value: Wish, before: str, after: str
 ) -> None:
     change = key_change(key, value)
     data = change.register_data(bytes.fromhex(before))
@@ -230,5 +252,6 @@ def test_the_register_is_cut_out_of_the_frame_as_it_would_be_written(
             continue
         after = frame_of(of, field.block).data[6:]
         assert change.current_data(after) == request.data
-        assert change.found(request.data) == pytest.approx(value)
+        found = change.found(request.data)
+        assert found == (value if isinstance(value, str) else pytest.approx(value))
     assert of.dangerous == []

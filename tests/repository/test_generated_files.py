@@ -89,7 +89,7 @@ def test_the_list_names_every_register_range_and_tier() -> None:
     )
     assert "| everyday | if fitted | if fitted | 0x1114.0 |" in rows["heater"]
     assert rows["port_switch"] == (
-        "| `port_switch` | Port switch | shown only |  |  |  | danger |  | no "
+        "| `port_switch` | Port switch | by an action |  |  |  | danger |  | no "
         "| 0x1114.3 |  |"
     )
     assert rows["online"].endswith("| yes | diagnostic | Home Assistant |  |")

@@ -5,7 +5,7 @@ import pytest
 from simulator import Bank, Block, SlaveLine, Speed, Writing, parse_fault
 from simulator.faults import KINDS, Close, Mute, Noise, Reply, Torn
 
-from . import ack, ask, ask_timed, pieces, trigger, write
+from . import ack, ask, ask_timed, pieces, refusal, trigger, write
 
 
 def fast(*faults: str, seed: int = 1, packs: int = 3) -> SlaveLine:
@@ -221,6 +221,35 @@ def test_an_ignored_write_is_acknowledged_and_not_stored() -> None:
     assert ask(line, write(1, 0x1070, bytes(4))) == ack(1, 0x1070, 2)
     assert line.bank[1].get("charge_switch") == 1
     assert line.bank[1].journal[0].outcome == "ignored"
+
+
+def test_a_repeated_reply_brings_its_ack_twice() -> None:
+    line = fast("repeat:rate=1")
+    assert answers(line, 1) == [whole(line) + ack(1, 0x1620)]
+
+
+def test_a_strangers_reply_is_signed_by_another_pack() -> None:
+    line = fast("stranger:rate=1")
+    assert answers(line, 1) == [line.bank[1].frame(Block.LIVE) + ack(0, 0x1620)]
+    assert ask(line, write(1, 0x1078, bytes(4))) == ack(0, 0x1078, 2)
+    assert ask(line, write(1, 0x1078, (7).to_bytes(4))) == refusal(0, 0x10, 3)
+    assert answers(fast("stranger:rate=0"), 1) == [whole(line)]
+
+
+@pytest.mark.parametrize("forgets", [0, 1])
+def test_a_power_cut_follows_a_write_and_may_undo_it(forgets: int) -> None:
+    line = fast(f"powercut:address=1:length=5:forgets={forgets}")
+    pack = line.bank[1]
+    assert ask(line, trigger(1), 0.0) == whole(line)
+    assert ask(line, write(1, 0x1070, bytes(4)), 1.0) == ack(1, 0x1070, 2)
+    assert ask(line, trigger(1), 2.0) == b""
+    assert ask(line, trigger(2), 2.5) == whole(line, 2)
+    assert ask(line, trigger(1), 7.0) == whole(line)
+    assert pack.get("charge_switch") == pack.get("charge_mos") == forgets
+    # It happens once.
+    assert ask(line, write(1, 0x1074, bytes(4)), 8.0) == ack(1, 0x1074, 2)
+    assert ask(line, trigger(1), 9.0) == whole(line)
+    assert pack.get("discharge_switch") == 0
 
 
 def test_outages_are_left_to_the_server() -> None:

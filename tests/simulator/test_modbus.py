@@ -1,8 +1,10 @@
 """Requests and answers, byte for byte as the vendor, the captures and rs485.md 9 have them."""
 
+from typing import Final
+
 import pytest
 
-from simulator import Bank, Block, Pack, SlaveLine, Speed, trios
+from simulator import Bank, Block, Pack, SlaveLine, Speed, Writing, trios
 from simulator.checks import crc_fits, sum8, with_crc
 from simulator.seeds import compact_log
 from tests.captures import Capture, golden_frames, modbus_exchanges
@@ -509,9 +511,15 @@ def test_writes_beside_the_documented_registers_are_exception_2(
     assert not line.bank.dangerous
 
 
-@pytest.mark.parametrize(
-    "register", [*range(0x1600, 0x161C, 2), *range(0x1626, 0x162E, 2)]
-)
+OTHER_ACTIONS: Final = [
+    *range(0x1600, 0x1610, 2),
+    *range(0x1612, 0x161C, 2),
+    *range(0x1626, 0x162E, 2),
+]
+"""All but the emergency start; the clock is one with two bytes of data."""
+
+
+@pytest.mark.parametrize("register", OTHER_ACTIONS)
 def test_every_other_action_is_acknowledged_and_noted_as_dangerous(
     line: SlaveLine, register: int
 ) -> None:
@@ -541,11 +549,21 @@ def test_unknown_actions_are_refused_and_noted_as_dangerous(
 def test_the_clock_can_be_set(line: SlaveLine) -> None:
     assert ask(line, write(1, 0x1612, (199_000_000).to_bytes(4))) == ack(1, 0x1612, 2)
     assert line.bank[1].get("rtc") == 199_000_000
+    assert line.bank.dangerous == []
 
 
 def test_an_emergency_start_shows_its_time(line: SlaveLine) -> None:
     ask(line, trigger(1, 0x1610))
     assert line.bank[1].get("emergency_left") == 1800
+    assert line.bank.dangerous == []
+
+
+def test_a_pack_that_ignores_writes_ignores_actions_too(line: SlaveLine) -> None:
+    line.bank[1].writing = Writing.IGNORE
+    clock = line.bank[1].get("rtc")
+    assert ask(line, write(1, 0x1612, (199_000_000).to_bytes(4))) == ack(1, 0x1612, 2)
+    assert ask(line, trigger(1, 0x1610)) == ack(1, 0x1610)
+    assert (line.bank[1].get("rtc"), line.bank[1].get("emergency_left")) == (clock, 0)
 
 
 def test_a_new_settings_password_is_taken_and_noted_as_dangerous(

@@ -168,10 +168,17 @@ class Field[T](Datum[T]):
     limits: Limits | None = None
     tier: Tier | None = None
     writable: bool = False
+    by_action: bool = False
+    """Writable, but too easily changed by mistake for a control of its own."""
     twin_enabled: bool | None = None
     """Whether the read-only twin is enabled; None: as the control."""
     ambiguous: bool = False
     """Other firmware keeps something else at the same place."""
+
+    @property
+    def offered(self) -> bool:
+        """Whether it may be a number, a switch or a choice for a person to change."""
+        return self.writable and not self.by_action
 
     @property
     def offset(self) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 
 from .attribution import MASTER, MAX_STRAY
 from .datum import BLOCK_OF_TYPE
+from .fence import check_sendable
 from .frames import (
     READ,
     WRITE,
@@ -160,9 +161,11 @@ class Line:
         self._last_byte = float("-inf")
 
     def send(self, request: Request, now: float, timeout: float) -> bytes:
-        """Open an exchange and return the bytes to send."""
+        """Open an exchange and return the bytes to send; no write but an allowed one."""
         if isinstance(request, ReadRequest):
             self._framer.expect_read(request)
+        else:
+            check_sendable(request)
         limit = now + timeout + _HARD_LIMIT * self._timing.gap
         self._pending = _Pending(request, now, now + timeout, limit)
         self._unechoed.append((now, request))

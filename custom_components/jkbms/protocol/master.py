@@ -4,21 +4,25 @@ No clock and no I/O: `advance` is told the time and the bytes heard, and returns
 bytes to send and when it wants to be called again at the latest.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field as dataclass_field
-from typing import Final
+from typing import Final, assert_never
 
 from .attribution import Attributed, Attributor
+from .budget import WriteBudget
+from .commands import ClockJob, Command, EmergencyJob, SetClock, StartEmergency
 from .datum import BLOCK_OF_TYPE, Block
 from .frames import Discarded, Frame, trigger
 from .garbling import Garbling
 from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
 from .pacing import Pace, Patience, Timing
+from .settings_job import SettingsJob, Transaction
 from .station import (
     Availability,
     Event,
     ForeignMaster,
     Resumed,
+    Settled,
     Station,
     Step,
     Updated,
@@ -27,6 +31,8 @@ from .station import (
 from .stream import Framer
 from .write_job import Ask, Write, WriteJob
 from .writing import Change
+
+type Job = WriteJob | ClockJob | EmergencyJob | SettingsJob
 
 _GONE_AFTER: Final = 30.0
 _SILENT_AFTER: Final = 3
@@ -97,9 +103,11 @@ class Master:
             self.add(address, now)
         self.line = Line(timing, self.stations)
         self._bus_patience = Patience(timing)
-        self._jobs: list[WriteJob] = []
-        self._dropped: list[Written] = []
-        self._asking: WriteJob | Block | None = None
+        self._jobs: list[Job] = []
+        self._dropped: list[Written | Settled] = []
+        self._asking: Job | Block | None = None
+        self.budget = WriteBudget()
+        """How often each register may be written; what is asked for is held to it."""
         self._since_aside = 0
         """Requests since the last of those that give way to others."""
         self._heard_framer = Framer()
@@ -137,15 +145,43 @@ class Master:
         self._connected = False
         self.line.reset()
         self._asking = None
-        ended = tuple(Written(job.change, job.abandon()) for job in self._jobs)
-        self._jobs.clear()
-        return (*ended, *self._departures(now))
+        return (*self._abandon(self._jobs), *self._departures(now))
 
-    def submit(self, change: Change) -> None:
-        """Queue a change; a `Written` event tells how it ended."""
-        state = self.stations[change.address].state
-        known = change.field.block in state.seen
-        self._jobs.append(WriteJob(change, state.layout, state.firmware, known=known))
+    def submit(self, wish: Change | Command | Transaction) -> None:
+        """Queue what is to be written; `Written` or `Settled` tells how it ended."""
+        state = self.stations[wish.address].state
+        layout, firmware = state.layout, state.firmware
+        job: Job
+        match wish:
+            case Change():
+                job = WriteJob(
+                    wish,
+                    layout,
+                    firmware,
+                    known=wish.field.block in state.seen,
+                    budget=self.budget,
+                )
+            case Transaction():
+                job = SettingsJob(
+                    wish,
+                    layout,
+                    firmware,
+                    known=frozenset(state.seen),
+                    budget=self.budget,
+                )
+            case SetClock():
+                job = ClockJob(wish, layout, firmware)
+            case StartEmergency():
+                job = EmergencyJob(wish, layout, firmware)
+            case _:
+                assert_never(wish)
+        self._jobs.append(job)
+
+    def cancel(self, transaction: Transaction) -> None:
+        """Write nothing further of a transaction and put back what was written of it."""
+        for job in self._jobs:
+            if isinstance(job, SettingsJob) and job.transaction is transaction:
+                job.cancel()
 
     def add(self, address: int, now: float) -> AskedStation:
         """Ask one more address from now on."""
@@ -162,11 +198,7 @@ class Master:
     def remove(self, address: int) -> None:
         """Ask an address no longer; an answer or a change under way is dropped."""
         del self.stations[address]
-        for job in [job for job in self._jobs if job.change.address == address]:
-            self._jobs.remove(job)
-            self._dropped.append(Written(job.change, job.abandon()))
-            if self._asking is job:
-                self._asking = None
+        self._dropped += self._abandon([j for j in self._jobs if j.address == address])
 
     def advance(self, now: float, data: bytes = b"") -> Step:
         """Take in what was heard and return what to do."""
@@ -239,7 +271,7 @@ class Master:
         else:
             station.misses += 1
             self._silent(station, now)
-        if isinstance(asking, WriteJob):
+        if asking is not None and not isinstance(asking, Block):
             asking.answered(frame if believed else None, now)
             self._close(asking, events)
         elif asking is not None and not believed:
@@ -281,7 +313,7 @@ class Master:
             return
         station.counts.refused += 1
         station.misses = 0
-        if isinstance(asking, WriteJob):
+        if asking is not None and not isinstance(asking, Block):
             asking.refused(refused.code)
             self._close(asking, events)
 
@@ -301,7 +333,7 @@ class Master:
             events += station.tell_clash(station.clashes)
         station.misses += 1
         self._silent(station, now)
-        if isinstance(asking, WriteJob):
+        if asking is not None and not isinstance(asking, Block):
             asking.unanswered(now)
             self._close(asking, events)
         elif asking is not None:
@@ -337,11 +369,25 @@ class Master:
         cycle = max(self.plan.live, *cycles, 0.0)
         return min(_PROBE_AT_LEAST, 2 * cycle - self._bus_patience.timeout)
 
-    def _close(self, job: WriteJob, events: list[Event]) -> None:
-        if job.result is None:
-            return
-        self._jobs.remove(job)
-        events.append(Written(job.change, job.result))
+    def _close(self, job: Job, events: list[Event]) -> None:
+        if job.ended:
+            events += self._abandon([job])
+
+    def _abandon(self, jobs: Sequence[Job]) -> list[Written | Settled]:
+        """Take jobs off the list and tell how they ended, or how far they came."""
+        told: list[Written | Settled] = []
+        for job in tuple(jobs):
+            self._jobs.remove(job)
+            if self._asking is job:
+                self._asking = None
+            match job:
+                case SettingsJob():
+                    told.append(Settled(job.transaction, job.abandon()))
+                case WriteJob():
+                    told.append(Written(job.change, job.abandon()))
+                case _:
+                    told.append(Written(job.command, job.abandon()))
+        return told
 
     # -- another master -----------------------------------------------------------
 
@@ -358,8 +404,7 @@ class Master:
         self._foreign_heard = now
         self._asking = None
         self.line.reset()
-        events += [Written(job.change, job.abandon()) for job in self._jobs]
-        self._jobs.clear()
+        events += self._abandon(self._jobs)
         events.append(ForeignMaster(foreign.address))
 
     def _listen(self, data: bytes, now: float, events: list[Event]) -> None:
@@ -417,11 +462,11 @@ class Master:
             trigger(station.address, asked), now, self._timeout(station)
         )
 
-    def _current_jobs(self) -> list[WriteJob]:
+    def _current_jobs(self) -> list[Job]:
         """Return the oldest change of each BMS: the next one waits for its proof."""
-        first: dict[int, WriteJob] = {}
+        first: dict[int, Job] = {}
         for job in self._jobs:
-            first.setdefault(job.change.address, job)
+            first.setdefault(job.address, job)
         return list(first.values())
 
     @staticmethod
@@ -433,15 +478,15 @@ class Master:
         """
         return Block.LIVE if station.heard is None else Block.DEVICE
 
-    def _advance_job(self, job: WriteJob, now: float, events: list[Event]) -> bytes:
-        station = self.stations[job.change.address]
+    def _advance_job(self, job: Job, now: float, events: list[Event]) -> bytes:
+        station = self.stations[job.address]
         if now < self._start_of(station, job.not_before):
             return b""
         match job.step():
             case Ask(block):
                 request = trigger(station.address, block)
             case Write(request):
-                pass
+                self.budget.spend(station.address, request.register, now)
             case _:
                 self._close(job, events)
                 return b""
@@ -505,7 +550,7 @@ class Master:
         if self.line.busy:
             return
         for job in self._current_jobs():
-            yield self._start_of(self.stations[job.change.address], job.not_before)
+            yield self._start_of(self.stations[job.address], job.not_before)
         if self.stations:
             station, block = self._choose(now)
             yield self._start_of(station, station.due[block])

@@ -1,7 +1,8 @@
 """Settings that must not pass each other: a protection and where it ends (rs485.md 7.1).
 
 Only what every captured pack keeps to is asked for. The vendor's own presets release
-the over-voltage protection below the requested charge voltage, so that is allowed.
+the over-voltage protection below the requested charge voltage, and the under-voltage
+protection above the voltage of 0 %, so that is allowed: advice at most.
 """
 
 from collections.abc import Mapping
@@ -48,23 +49,39 @@ def _when_set(values: Values, field: Field[Any]) -> float | None:
     return value if limits.minimum <= value <= limits.maximum else None
 
 
-ORDERS: Final = tuple(
-    Order(BY_KEY[lower], BY_KEY[upper], may_meet)
-    for lower, upper, may_meet in (
-        ("power_off_voltage", "cell_uvp", True),
-        ("cell_uvp", "cell_uvpr", False),
-        ("cell_ovpr", "cell_ovp", False),
-        ("soc_0_voltage", "soc_100_voltage", False),
-        ("cell_request_float_voltage", "cell_request_charge_voltage", True),
-        ("cell_request_charge_voltage", "cell_ovp", True),
-        ("charge_otp_recovery", "charge_otp", False),
-        ("discharge_otp_recovery", "discharge_otp", False),
-        ("mos_otp_recovery", "mos_otp", False),
-        ("charge_utp", "charge_utp_recovery", False),
-        ("discharge_utp", "discharge_utp_recovery", False),
-        ("battery_overtemp_alarm_recovery", "battery_overtemp_alarm", False),
+def _orders(*rows: tuple[str, str, bool]) -> tuple[Order, ...]:
+    return tuple(
+        Order(BY_KEY[lower], BY_KEY[upper], may_meet) for lower, upper, may_meet in rows
     )
+
+
+ORDERS: Final = _orders(
+    ("power_off_voltage", "cell_uvp", True),
+    ("cell_uvp", "cell_uvpr", False),
+    ("cell_uvp", "soc_0_voltage", True),
+    ("cell_uvpr", "cell_ovpr", False),
+    ("cell_ovpr", "cell_ovp", False),
+    ("soc_0_voltage", "soc_100_voltage", False),
+    ("soc_0_voltage", "balance_starting_voltage", True),
+    ("soc_0_voltage", "cell_request_float_voltage", True),
+    ("soc_100_voltage", "cell_request_charge_voltage", True),
+    ("soc_100_voltage", "cell_ovp", True),
+    ("cell_request_float_voltage", "cell_request_charge_voltage", True),
+    ("cell_request_charge_voltage", "cell_ovp", True),
+    ("charge_otp_recovery", "charge_otp", False),
+    ("discharge_otp_recovery", "discharge_otp", False),
+    ("mos_otp_recovery", "mos_otp", False),
+    ("charge_utp", "charge_utp_recovery", False),
+    ("discharge_utp", "discharge_utp_recovery", False),
+    ("battery_overtemp_alarm_recovery", "battery_overtemp_alarm", False),
+    ("heating_start_temperature", "heating_stop_temperature", False),
 )
+ADVICE: Final = _orders(
+    ("cell_uvpr", "soc_0_voltage", True),
+    ("cell_request_charge_voltage", "cell_ovpr", True),
+    ("balance_starting_voltage", "cell_request_charge_voltage", True),
+)
+"""What is recommended, and not kept by many packs that work (rs485.md 7.1)."""
 
 
 def broken_order(field: Field[Any], value: float, values: Values) -> Order | None:
@@ -83,3 +100,8 @@ def broken_order(field: Field[Any], value: float, values: Values) -> Order | Non
         if before is None or not order.is_broken_by(before) or after > before:
             return order
     return None
+
+
+def are_related(one: Field[Any], other: Field[Any]) -> bool:
+    """Tell whether one of two settings has to stay below the other."""
+    return any({order.lower, order.upper} == {one, other} for order in ORDERS)

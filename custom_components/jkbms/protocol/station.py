@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field as dataclass_field
 from typing import Final
 
+from .commands import Command
 from .datum import ALL_BLOCKS, Block
 from .features import Features
+from .settings_job import SettingsReport, Transaction
 from .state import BmsState, Update
 from .write_job import WriteResult
 from .writing import Change
@@ -117,10 +119,18 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A change has ended."""
+    """A change, or an action, has ended."""
 
-    change: Change
+    change: Change | Command
     result: WriteResult
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Changes that belong together have ended."""
+
+    transaction: Transaction
+    report: SettingsReport
 
 
 type Event = (
@@ -132,6 +142,7 @@ type Event = (
     | Resumed
     | Clash
     | Written
+    | Settled
 )
 
 

@@ -1,17 +1,21 @@
-"""One change from its first read to its proof (rs485.md 2.9).
+"""One write from its first read to its proof (rs485.md 2.9).
 
 The register is read afresh, so that its neighbours are kept and the old value is
 known; written; and read back. Only what was read back counts.
 """
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, override
 
+from .budget import WriteBudget
 from .codecs import Value
 from .datum import Block, Firmware
 from .frames import ExceptionCode, Frame, WriteRequest
-from .layout import FRAME_HEAD, Layout
+from .layout import FRAME_HEAD, Layout, decode_block
+from .order import ORDERS
+from .violation import Violation, passed
 from .writing import Change
 
 _READ_BACK_AFTER: Final = 0.4
@@ -42,6 +46,10 @@ class Outcome(StrEnum):
     """Not acknowledged, and the old value is still there."""
     UNPROVEN = "unproven"
     """Written, but could not be read back."""
+    BROKEN_RULE = "broken_rule"
+    """It would not fit the other settings as they are now; nothing was written."""
+    TOO_OFTEN = "too_often"
+    """The register was written too often lately; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,10 @@ class WriteResult:
     found: Value = None
     code: int | None = None
     """The Modbus exception, where there was one."""
+    again_at: float | None = None
+    """When a write that came too often is possible."""
+    violations: tuple[Violation, ...] = ()
+    """The rules that would have been broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,36 +100,33 @@ class _Phase(StrEnum):
     VERIFY = "verify"
 
 
-class WriteJob:
-    """A change under way; its owner asks for a step and reports what came of it."""
+class ProvenJob(ABC):
+    """A write under way; its owner asks for a step and reports what came of it."""
 
-    def __init__(
-        self,
-        change: Change,
-        layout: Layout | None,
-        firmware: Firmware | None,
-        *,
-        known: bool = True,
-    ) -> None:
-        """Begin; a setting that this BMS cannot have ends at once.
+    def __init__(self, address: int, block: Block, *, known: bool) -> None:
+        """Begin with reading the block; one that is not `known` is read twice.
 
         The first frame of a block is believed unrepeated: enough to be shown, not to
-        write what shares the register. A block that is not `known` is read twice.
+        write what shares the register.
         """
-        self.change = change
+        self.address = address
         self.not_before = 0.0
         """When the next step may be taken at the earliest."""
         self.result: WriteResult | None = None
+        self._block = block
         self._phase = _Phase.READ
         self._known = known
-        self._before = b""
-        self._wanted = b""
+        self._old: Value = None
         self._writes = 0
         self._acknowledged = False
+        self._refusal: int | None = None
         self._failed_reads = 0
         self._looked_again = False
-        if not _can_have(change, layout, firmware):
-            self.result = WriteResult(Outcome.UNSUPPORTED)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a result."""
+        return self.result is not None
 
     def step(self) -> Action:
         """Return what to do next."""
@@ -125,8 +134,8 @@ class WriteJob:
             return Done()
         if self._phase is _Phase.WRITE:
             self._writes += 1
-            return Write(self.change.request(self._before))
-        return Ask(self.change.field.block)
+            return Write(self._request())
+        return Ask(self._block)
 
     def answered(self, frame: Frame | None, now: float) -> None:
         """Take note of an ACK, or of the frame that was asked for.
@@ -142,16 +151,24 @@ class WriteJob:
             case _Phase.READ if not self._known:
                 self._known = True
             case _Phase.READ:
-                self._read(self.change.current_data(frame.data[FRAME_HEAD:]))
+                self._phase = _Phase.WRITE
+                self._read(frame, now)
             case _:
-                self._compare(self.change.current_data(frame.data[FRAME_HEAD:]), now)
+                self._compare(frame, now)
 
     def refused(self, code: int) -> None:
-        """Take note of an exception."""
+        """Take note of an exception.
+
+        The BMS says no to a register or a value. What else is said may be a gateway's,
+        to this request or to the one before: whether it was written its value tells.
+        """
         if self._phase is not _Phase.WRITE:
             self._read_failed()
-            return
-        self._end(_REFUSALS.get(code, Outcome.REFUSED), self._before, code)
+        elif (outcome := _REFUSALS.get(code)) is not None:
+            self._end(outcome, self._old, code)
+        else:
+            self._refusal = code
+            self._verify(self.not_before)
 
     def unanswered(self, now: float) -> None:
         """Take note that nothing came; whether a write was heard its value tells."""
@@ -163,6 +180,22 @@ class WriteJob:
     def abandon(self) -> WriteResult:
         """End because the bus is lost, and tell how far it came."""
         return self.result or self._end(self._unread, None)
+
+    # -- what is written ----------------------------------------------------------
+
+    @abstractmethod
+    def _request(self) -> WriteRequest:
+        """Return the write."""
+
+    @abstractmethod
+    def _read(self, frame: Frame, now: float) -> None:
+        """Take note of what there is before; end where that is what is wanted."""
+
+    @abstractmethod
+    def _look(self, frame: Frame, now: float) -> tuple[Value, bool, bool]:
+        """Return what is there, whether it is as wanted, and whether as it was."""
+
+    # -- the proof ----------------------------------------------------------------
 
     @property
     def _unread(self) -> Outcome:
@@ -178,40 +211,99 @@ class WriteJob:
         if self._failed_reads >= _READS:
             self._end(self._unread, None)
 
-    def _read(self, current: bytes) -> None:
-        self._before = current
-        self._wanted = self.change.register_data(current)
-        self._phase = _Phase.WRITE
-        if current == self._wanted:
-            self._end(Outcome.PROVEN, current)
-
-    def _compare(self, current: bytes, now: float) -> None:
-        # The neighbours in the register may be changed by others meanwhile.
-        found = self.change.found(current)
-        if found == self.change.found(self._wanted):
-            self._end(Outcome.PROVEN, current)
-        elif found != self.change.found(self._before):
-            self._end(Outcome.CLAMPED, current)
-        elif not self._acknowledged:
-            if self._writes >= _WRITES:
-                self._end(Outcome.UNANSWERED, current)
-            self._phase = _Phase.WRITE
-        elif self._looked_again:
-            self._end(Outcome.IGNORED, current)
-        else:
+    def _compare(self, frame: Frame, now: float) -> None:
+        found, wanted, unchanged = self._look(frame, now)
+        said_something = self._acknowledged or self._refusal is not None
+        if wanted:
+            self._end(Outcome.PROVEN, found)
+        elif not unchanged:
+            self._end(Outcome.CLAMPED, found)
+        elif said_something and not self._looked_again:
             self._looked_again = True
             self._verify(now + _LOOK_AGAIN_AFTER)
+        elif self._acknowledged:
+            self._end(Outcome.IGNORED, found)
+        elif self._refusal is not None:
+            self._end(Outcome.REFUSED, found, self._refusal)
+        elif self._writes < _WRITES:
+            self._phase = _Phase.WRITE
+        else:
+            self._end(Outcome.UNANSWERED, found)
 
     def _end(
-        self, outcome: Outcome, found: bytes | None, code: int | None = None
+        self,
+        outcome: Outcome,
+        found: Value,
+        code: int | None = None,
     ) -> WriteResult:
-        before = self.change.found(self._before) if self._before else None
-        value = None if found is None else self.change.found(found)
-        self.result = WriteResult(outcome, before, value, code)
+        self.result = WriteResult(outcome, self._old, found, code)
         return self.result
 
 
-def _can_have(change: Change, layout: Layout | None, firmware: Firmware | None) -> bool:
+class WriteJob(ProvenJob):
+    """The change of one setting."""
+
+    def __init__(
+        self,
+        change: Change,
+        layout: Layout | None,
+        firmware: Firmware | None,
+        *,
+        known: bool = True,
+        budget: WriteBudget | None = None,
+    ) -> None:
+        """Begin; a setting that this BMS cannot have ends at once.
+
+        Without a budget it may be written however often it was.
+        """
+        super().__init__(change.address, change.field.block, known=known)
+        self.change = change
+        self._budget = budget
+        self._firmware = firmware
+        self._current = b""
+        self._target: Value = None
+        if not can_have(change, layout, firmware):
+            self.result = WriteResult(Outcome.UNSUPPORTED)
+
+    @override
+    def _request(self) -> WriteRequest:
+        return self.change.request(self._current)
+
+    @override
+    def _read(self, frame: Frame, now: float) -> None:
+        change, field = self.change, self.change.field
+        self._current = current = change.current_data(frame.data[FRAME_HEAD:])
+        self._old = change.found(current)
+        wanted = change.register_data(current)
+        self._target = change.found(wanted)
+        if current == wanted:
+            self._end(Outcome.PROVEN, self._old)
+            return
+        # Others, or a change before this one, may have moved what it has to fit.
+        values = decode_block(
+            frame.data, field.block, firmware=self._firmware, offset=FRAME_HEAD
+        )
+        if broken := tuple(passed(ORDERS, {field: change.value}, values)):
+            self.result = replace(
+                self._end(Outcome.BROKEN_RULE, self._old), violations=broken
+            )
+        elif self._budget is not None:
+            again = self._budget.possible_at(change.address, field.register, now)
+            if again > now:
+                self.result = replace(
+                    self._end(Outcome.TOO_OFTEN, self._old), again_at=again
+                )
+
+    @override
+    def _look(self, frame: Frame, now: float) -> tuple[Value, bool, bool]:
+        # The neighbours in the register may be changed by others meanwhile; a second
+        # write shall not undo that.
+        self._current = self.change.current_data(frame.data[FRAME_HEAD:])
+        found = self.change.found(self._current)
+        return found, found == self._target, found == self._old
+
+
+def can_have(change: Change, layout: Layout | None, firmware: Firmware | None) -> bool:
     """Tell whether the BMS has the register under this meaning, beyond doubt."""
     field = change.field
     if layout is not Layout.JK02_32S or not field.applies_to(firmware):

@@ -18,13 +18,36 @@ from .frames import WriteRequest
 _ROUNDING: Final = 1e-6
 
 
+type Wish = float | bool | str
+"""What a setting can be set to: a number, on or off, or one of its options."""
+
+
+def is_within(field: Field[Any], value: Wish) -> bool:
+    """Tell whether a setting can have the value at all."""
+    limits = field.limits
+    if limits is None:
+        return value in field.options if field.options else isinstance(value, bool)
+    if isinstance(value, bool | str):
+        return False
+    return limits.minimum - _ROUNDING <= value <= limits.maximum + _ROUNDING
+
+
+def as_stored(field: Field[Any], value: Wish) -> Value:
+    """Return the value as the BMS would tell it, in the steps of the wire."""
+    codec = field.codec
+    if isinstance(codec, Bit):
+        return value
+    stored: Value = codec.decode(codec.encode(value))
+    return stored
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One setting of one BMS and the value it shall have."""
 
     address: int
     field: Field[Any]
-    value: float | bool
+    value: Wish
 
     def __post_init__(self) -> None:
         """Refuse what may not be written; raises NotWritable- or InvalidValueError."""
@@ -32,13 +55,7 @@ class Change:
             raise NotWritableError(self.field.key)
         if not 0 <= self.address <= MAX_ADDRESS:
             raise InvalidValueError(f"address {self.address}")
-        limits = self.field.limits
-        if limits is None:
-            if not isinstance(self.value, bool):
-                raise InvalidValueError(f"{self.field.key}={self.value}")
-        elif not (
-            limits.minimum - _ROUNDING <= self.value <= limits.maximum + _ROUNDING
-        ):
+        if not is_within(self.field, self.value):
             raise InvalidValueError(f"{self.field.key}={self.value}")
 
     def register_data(self, current: bytes) -> bytes:

@@ -11,12 +11,16 @@ from ..datum import Block, Field, Role
 from .can import CAN
 from .device import (
     BLUETOOTH_NAME,
+    CAN_PROTOCOL,
+    CAN_PROTOCOL_MASK,
     DEVICE,
     HARDWARE_OPTIONS,
     HARDWARE_VERSION,
     MODEL,
     SERIAL_NUMBER,
     SOFTWARE_VERSION,
+    UART1_PROTOCOL,
+    UART1_PROTOCOL_MASK,
 )
 from .live import (
     ALARM_BITMASK,
@@ -33,6 +37,7 @@ from .live import (
     CURRENT,
     CYCLE_CAPACITY,
     DISCHARGE_MOS,
+    EMERGENCY_TIME_LEFT,
     FULL_CHARGE_CAPACITY,
     HEATING,
     HEATING_CURRENT,
@@ -46,7 +51,7 @@ from .live import (
     TOTAL_VOLTAGE,
     WIRE_ALARMS,
 )
-from .rows import MAX_ADDRESS, V19
+from .rows import MAX_ADDRESS, V11, V19
 from .settings import BALANCER, CELL_COUNT, DEVICE_ADDRESS, HEATER, SETTINGS
 
 FIELDS: Final[tuple[Field[Any], ...]] = (*LIVE, *SETTINGS, *DEVICE)
@@ -76,6 +81,8 @@ __all__ = [
     "BMS_CLOCK",
     "BY_KEY",
     "CAN",
+    "CAN_PROTOCOL",
+    "CAN_PROTOCOL_MASK",
     "CAPACITY_REMAINING",
     "CELL_COUNT",
     "CELL_PRESENCE",
@@ -90,6 +97,7 @@ __all__ = [
     "DEVICE",
     "DEVICE_ADDRESS",
     "DISCHARGE_MOS",
+    "EMERGENCY_TIME_LEFT",
     "FIELDS",
     "FIELDS_OF",
     "FULL_CHARGE_CAPACITY",
@@ -111,6 +119,9 @@ __all__ = [
     "STATE_OF_HEALTH",
     "TOTAL_RUNTIME",
     "TOTAL_VOLTAGE",
+    "UART1_PROTOCOL",
+    "UART1_PROTOCOL_MASK",
+    "V11",
     "V19",
     "WIRE_ALARMS",
     "settings",

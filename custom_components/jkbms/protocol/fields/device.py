@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ..codecs import DATE, I32, U8, U8_TENTH, U16, U32, enum8, hexadecimal, text
 from ..datum import Block, Field, Quantity
-from .rows import EVERYDAY, info, number, raw, readonly, secret
+from .rows import DANGER, EVERYDAY, choice, info, number, raw, readonly, secret
 
 _PHASE_TIME: Final = (0.0, 25.0, 0.1)
 TRIGGER_SOURCES: Final = (
@@ -24,6 +24,43 @@ TRIGGER_SOURCES: Final = (
     "high_soc",
     "mos_fault",
 )
+_UART_PROTOCOLS: Final = (
+    "remote_module",
+    "jk_modbus",
+    "niu",
+    "china_tower_1",
+    "pace",
+    "pylontech",
+    "growatt",
+    "voltronic",
+    "china_tower_2",
+    "srne",
+    "jk_display",
+    "custom_1",
+    "custom_2",
+    "jk_modbus_9600",
+    "pylontech_9600",
+    "jk_storage",
+    "lin",
+)
+"""What a UART may speak, by its number in JK's app (rs485.md 1.4)."""
+_CAN_PROTOCOLS: Final = (
+    "jk_250k",
+    "deye",
+    "pylontech",
+    "growatt",
+    "victron",
+    "megarevo",
+    "jk_500k",
+    "invt",
+    "goodwe",
+    "sma",
+    "must",
+    "luxpower",
+    "custom_1",
+    "custom_2",
+)
+"""What the CAN socket may speak, by its number in JK's app (rs485.md 1.4)."""
 MODEL: Final = raw(Block.DEVICE, "model", 0x1400, text(15))
 HARDWARE_VERSION: Final = info(
     "hardware_version", "Hardware version", 0x1410, text(8), Quantity.TEXT
@@ -39,22 +76,34 @@ SERIAL_NUMBER: Final = info(
 )
 HARDWARE_OPTIONS: Final = raw(Block.DEVICE, "hardware_options", 0x14B8, text(12))
 
+UART1_PROTOCOL: Final = choice(
+    "uart1_protocol", "UART1 protocol", 0x14B2, enum8(*_UART_PROTOCOLS), DANGER
+)
+CAN_PROTOCOL: Final = choice(
+    "can_protocol", "CAN protocol", 0x14B3, enum8(*_CAN_PROTOCOLS), DANGER
+)
+UART1_PROTOCOL_MASK: Final = raw(
+    Block.DEVICE, "uart1_protocol_mask", 0x14B4, hexadecimal(4)
+)
+CAN_PROTOCOL_MASK: Final = raw(
+    Block.DEVICE, "can_protocol_mask", 0x14C4, hexadecimal(4)
+)
+
 
 def _contact(
     key: str, name: str, source: int, value: int
 ) -> tuple[Field[str], Field[float], Field[float]]:
     """Declare one alarm output: what triggers it, at which value, until which.
 
-    The unit of the two values depends on the source and JK does not state its
-    scale, so they are shown and not written (rs485.md 2.7).
+    The unit of the two values depends on the source, and its scale is stated for some
+    of the sources only, so they are shown and not written (rs485.md 2.7).
     """
     return (
-        readonly(
+        choice(
             f"{key}_trigger",
             f"{name} trigger",
             source,
             enum8(*TRIGGER_SOURCES),
-            Quantity.CHOICE,
             EVERYDAY,
         ),
         readonly(
@@ -92,11 +141,11 @@ DEVICE: Final[tuple[Field[Any], ...]] = (
     raw(Block.DEVICE, "user_data_2", 0x1480, text(16), private=True),
     raw(Block.DEVICE, "command_mask", 0x1490, hexadecimal(32)),
     raw(Block.DEVICE, "agency_id", 0x14B0, U16),
-    readonly("uart1_protocol", "UART1 protocol", 0x14B2, U8, Quantity.NUMBER),
-    readonly("can_protocol", "CAN protocol", 0x14B3, U8, Quantity.NUMBER),
-    raw(Block.DEVICE, "uart1_protocol_mask", 0x14B4, hexadecimal(4)),
+    UART1_PROTOCOL,
+    CAN_PROTOCOL,
+    UART1_PROTOCOL_MASK,
     HARDWARE_OPTIONS,
-    raw(Block.DEVICE, "can_protocol_mask", 0x14C4, hexadecimal(4)),
+    CAN_PROTOCOL_MASK,
     raw(Block.DEVICE, "uart2_protocol", 0x14D4, U8),
     raw(Block.DEVICE, "uart2_protocol_mask", 0x14D5, hexadecimal(4)),
     *_contact("lcd_buzzer", "LCD buzzer", 0x14E4, 0x14E8),

@@ -94,6 +94,14 @@ DISCHARGE_MOS: Final = live(
     "discharging", "Discharge MOS", 0x12C1, FLAG8, Quantity.FLAG
 )
 SENSOR_PRESENCE: Final = raw(Block.LIVE, "sensor_presence", 0x12D0, U8)
+EMERGENCY_TIME_LEFT: Final = live(
+    "emergency_time_left",
+    "Emergency switch time left",
+    0x12D4,
+    U16,
+    Quantity.SECONDS,
+    enabled=False,
+)
 HEATING: Final = live(
     "heating", "Heater", 0x12D1, FLAG8, Quantity.HEAT, hardware=Hardware.HEATER
 )
@@ -200,14 +208,7 @@ LIVE: Final[tuple[Field[Any], ...]] = (
     SENSOR_PRESENCE,
     HEATING,
     raw(Block.LIVE, "reserved_12d2", 0x12D2, hexadecimal(2)),
-    live(
-        "emergency_time_left",
-        "Emergency switch time left",
-        0x12D4,
-        U16,
-        Quantity.SECONDS,
-        enabled=False,
-    ),
+    EMERGENCY_TIME_LEFT,
     raw(Block.LIVE, "discharge_current_correction", 0x12D6, U16),
     raw(Block.LIVE, "charge_sense_voltage", 0x12D8, U16_MILLI),
     raw(Block.LIVE, "discharge_sense_voltage", 0x12DA, U16_MILLI),

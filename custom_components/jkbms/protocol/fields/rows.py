@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     twin_enabled: bool
     ambiguous: bool
     writable: bool
+    by_action: bool
 
 
 class SettingOptions(Options, total=False):
@@ -178,6 +179,30 @@ def switch(
         address,
         codec,
         Quantity.FLAG,
+        tier=tier,
+        **options,
+    )
+
+
+def choice(
+    key: str,
+    name: str,
+    address: int,
+    codec: Codec[str],
+    tier: Tier,
+    **options: Unpack[Options],
+) -> Field[str]:
+    """Declare a setting that is one of several."""
+    options.setdefault("enabled", False)
+    options.setdefault("writable", True)
+    return row(
+        _block_of(address),
+        Role.SETTING,
+        key,
+        name,
+        address,
+        codec,
+        Quantity.CHOICE,
         tier=tier,
         **options,
     )

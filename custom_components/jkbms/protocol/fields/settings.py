@@ -66,12 +66,15 @@ HEATER: Final = switch(
     hardware=Hardware.HEATER,
 )
 CONNECTION_RESISTANCES: Final = tuple(
-    readonly(
+    number(
         f"connection_resistance_{n}",
         "Cell {number} connection wire resistance",
         0x1088 + 4 * (n - 1),
         U32_MILLI,
         Quantity.RESISTANCE,
+        (0, 2000, 0.001),
+        PROTECTION,
+        by_action=True,
         hardware=Hardware.CELL,
         index=n,
     )
@@ -225,10 +228,10 @@ SETTINGS: Final[tuple[Field[Any], ...]] = (
         SWITCH_WORD,
         bit16(1),
         DANGER,
-        writable=False,
+        by_action=True,
     ),
     switch("gps_heartbeat", "GPS heartbeat", SWITCH_WORD, bit16(2), DANGER),
-    switch("port_switch", "Port switch", SWITCH_WORD, bit16(3), DANGER, writable=False),
+    switch("port_switch", "Port switch", SWITCH_WORD, bit16(3), DANGER, by_action=True),
     switch("display_always_on", "Display always on", SWITCH_WORD, bit16(4), EVERYDAY),
     switch("special_charger", "Special charger", SWITCH_WORD, bit16(5), DANGER),
     switch("smart_sleep", "Smart sleep", SWITCH_WORD, bit16(6), EVERYDAY),
