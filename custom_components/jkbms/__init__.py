@@ -14,9 +14,9 @@ from .bank_coordinator import BankConfigEntry, BankCoordinator, is_bank
 from .bank_members import offer_bank
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
-from .insight import async_forget, async_remember
+from .issues import clear_issues
+from .memory import async_forget
 from .mode import Mode, mode_of
-from .repairs import clear_issues
 from .services import async_setup_services
 from .subentries import bms_subentries, control_lines, packs_on
 
@@ -81,7 +81,7 @@ async def async_setup_entry(
     )
     _follow_changes(hass, entry)
     coordinator = BusCoordinator(hass, entry)
-    await async_remember(hass, entry, coordinator.packs)
+    await coordinator.memory.async_recall()
     await coordinator.async_start()
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)

@@ -9,6 +9,12 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
+from .issues import (
+    clear_trouble,
+    clear_write_ignored,
+    raise_trouble,
+    raise_write_ignored,
+)
 from .protocol.can.machine import CanListener
 from .protocol.datum import Block
 from .protocol.frames import trigger
@@ -18,12 +24,6 @@ from .protocol.masking import Masker, Message
 from .protocol.master import AskedStation, Master
 from .protocol.station import Station
 from .protocol.write_job import Outcome
-from .repairs import (
-    clear_trouble,
-    clear_write_ignored,
-    raise_trouble,
-    raise_write_ignored,
-)
 from .transport.health import (
     Doctor,
     Health,

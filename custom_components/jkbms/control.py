@@ -9,12 +9,7 @@ from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import HomeAssistant, callback
 
 from .const import CONF_POLL_INTERVAL, CONF_RETURN_TO_MASTER, DEFAULT_POLL_INTERVAL
-from .line_coordinator import LineCoordinator
-from .protocol.datum import Block
-from .protocol.identity import is_comparable, is_same_bms
-from .protocol.master import AskedStation, Master, Plan
-from .protocol.station import Availability, Event, ForeignMaster, Resumed, Updated
-from .repairs import (
+from .issues import (
     clear_control_choice,
     clear_control_foreign_master,
     clear_control_stranger,
@@ -22,6 +17,11 @@ from .repairs import (
     raise_control_foreign_master,
     raise_control_stranger,
 )
+from .line_coordinator import LineCoordinator
+from .protocol.datum import Block
+from .protocol.identity import is_comparable, is_same_bms
+from .protocol.master import AskedStation, Master, Plan
+from .protocol.station import Availability, Event, ForeignMaster, Resumed, Updated
 from .subentries import (
     bind,
     bms_subentries,
@@ -128,7 +128,7 @@ class ControlCoordinator(LineCoordinator[Master]):
                         self._identify(address)
                     if pack := self._bound.get(address):
                         pack.reached(self.machine.stations[address], update)
-                        self._bus.wake(pack, update.changed)
+                        self._bus.told(pack, update)
                 case Availability(address) if pack := self._bound.get(address):
                     self._bus.wake(pack, None)
                 case ForeignMaster():

@@ -11,19 +11,27 @@ from typing import Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
 
 from .bus_health import BusHealth
+from .changes import Changes
 from .const import (
-    CONF_ALLOW_WRITING,
     CONF_ASK_DEVICE_INFO,
     CONF_SOFTWARE_VERSION,
     CONF_UPDATE_INTERVAL,
     DEFAULT_UPDATE_INTERVAL,
 )
 from .control import ControlCoordinator, Writer, ask_live, plan_of
+from .issues import (
+    clear_foreign_master,
+    clear_issues,
+    clear_shared_address,
+    raise_foreign_master,
+    raise_shared_address,
+)
 from .line_coordinator import LineCoordinator
+from .memory import Memory
 from .mode import Mode, can_port, mode_of
 from .newcomers import Newcomers
 from .pack import Pack
@@ -32,7 +40,7 @@ from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Datum, Field
 from .protocol.listener import Listener
 from .protocol.master import Master
-from .protocol.state import BmsState
+from .protocol.state import BmsState, Update
 from .protocol.station import (
     Appeared,
     Availability,
@@ -43,15 +51,7 @@ from .protocol.station import (
     Resumed,
     Updated,
 )
-from .protocol.write_job import Outcome, WriteResult
-from .protocol.writing import Change
-from .repairs import (
-    clear_foreign_master,
-    clear_issues,
-    clear_shared_address,
-    raise_foreign_master,
-    raise_shared_address,
-)
+from .protocol.writing import Wish
 from .subentries import (
     bms_subentries,
     control_lines,
@@ -59,10 +59,10 @@ from .subentries import (
     heard_bms,
     subentry_data,
 )
+from .tiers import allowed_by, allows
 from .transport.can_link import CanLine
 from .transport.link import line_at, timing_of
 from .transport.session import LinkState, Opener
-from .write_errors import check_writable, raise_for_result
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_VALUES: Final = 5.0
@@ -136,6 +136,8 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """The lines on which packs can be asked if the bus is only listened to."""
         self.watch = BusHealth(hass, self)
         self.newcomers = Newcomers(hass, self)
+        self.memory = Memory(hass, entry, self.packs)
+        self.changes = Changes(hass, self, self.memory.save_soon)
 
     @property
     def listens(self) -> bool:
@@ -148,10 +150,10 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         assert isinstance(self.machine, Master)
         return self.machine
 
-    @property
-    def may_write(self) -> bool:
-        """Whether the owner allows settings to be changed."""
-        return bool(self.config_entry.options.get(CONF_ALLOW_WRITING, False))
+    def allows(self, field: Field[Any]) -> bool:
+        """Tell whether the owner allows settings of this kind to be changed."""
+        allowed = allowed_by(self.config_entry)
+        return field.tier is not None and allows(allowed, field.tier)
 
     def delivers(self, pack: Pack, datum: Datum[Any]) -> bool:
         """Tell whether the value can ever be read on the lines of the pack."""
@@ -203,23 +205,18 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         self.newcomers.start()
 
     async def async_write(
-        self, subentry_id: str, field: Field[Any], value: float | bool
+        self,
+        subentry_id: str,
+        field: Field[Any],
+        value: Wish,
+        context: Context | None = None,
     ) -> None:
         """Change one setting and return when it is proven.
 
         Raises translated errors that say what the BMS, or nobody, did.
         """
         pack = self.packs[subentry_id]
-        writer = self.writer(pack)
-        check_writable(self, pack, writer, field, value)
-        if writer is None:
-            # What answers there is another BMS, or the control line has lost it.
-            result = WriteResult(Outcome.UNREACHABLE)
-        else:
-            change = Change(writer.station.address, field, value)
-            result = await writer.session.write(change)
-        self.watch.written(pack, result.outcome)
-        raise_for_result(pack, field, value, result)
+        await self.changes.async_set(pack, field, value, context)
 
     async def async_identify(
         self, address: int, glance: float = _IDENTIFY
@@ -294,7 +291,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
             match event:
                 case Updated(address, update) if pack := self._pack_at.get(address):
                     pack.updated(update)
-                    self.wake(pack, update.changed)
+                    self.told(pack, update)
                 case Updated(address) if read := self._identifying.get(address):
                     seen = self.machine.stations[address].state.seen
                     if len(seen) == len(Block) and not read.done():
@@ -382,6 +379,12 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """Count the energy of packs that say on CAN what they said before: no news of it."""
         for pack in self.packs.values():
             self.wake(pack, ())
+
+    @callback
+    def told(self, pack: Pack, update: Update) -> None:
+        """Take note of a block that was read of a pack, on whichever line."""
+        self.changes.read(pack, update)
+        self.wake(pack, update.changed)
 
     @callback
     def wake(self, pack: Pack, changed: Iterable[str] | None) -> None:

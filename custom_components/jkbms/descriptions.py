@@ -154,6 +154,7 @@ MEANING: Final[dict[Quantity, Meaning]] = {
         precision=1,
     ),
     Quantity.COUNTER: Meaning(state_class=_RISING),
+    Quantity.COUNT: Meaning(state_class=_MEASUREMENT),
     Quantity.NUMBER: Meaning(),
     Quantity.TIMESTAMP: Meaning(sensor=SensorDeviceClass.TIMESTAMP),
     Quantity.DATE: Meaning(sensor=SensorDeviceClass.DATE),
@@ -183,6 +184,15 @@ CLOCK_DRIFT: Final[Datum[float]] = Datum(
 )
 """How far the BMS's clock is ahead of Home Assistant's."""
 
+SETTINGS_DIFFER: Final[Datum[int]] = Datum(
+    key="settings_differ",
+    name="Settings unlike the first pack",
+    quantity=Quantity.COUNT,
+    role=Role.DIAGNOSTIC,
+    enabled=False,
+)
+"""How many settings of a pack are not those of the first pack of its bus."""
+
 ALARM_DATA: Final[tuple[Datum[bool], ...]] = (*ALARM_STATES, *CAN_ALARMS)
 """Whether each alarm is active: those of the alarm word first, by bit."""
 _DATA: Final[tuple[Datum[Any], ...]] = (
@@ -193,6 +203,7 @@ _DATA: Final[tuple[Datum[Any], ...]] = (
     *BLOCKS,
     ONLINE,
     CLOCK_DRIFT,
+    SETTINGS_DIFFER,
 )
 _SHOWN: Final = (Role.MEASUREMENT, Role.DIAGNOSTIC)
 

@@ -10,9 +10,9 @@ from homeassistant.const import CONF_ADDRESS
 from homeassistant.core import HomeAssistant, callback
 
 from .const import DOMAIN
+from .issues import clear_newcomer, raise_newcomer
 from .protocol.fields import MAX_ADDRESS
 from .protocol.master import Master
-from .repairs import clear_newcomer, raise_newcomer
 from .subentries import bms_subentries, follow
 
 if TYPE_CHECKING:

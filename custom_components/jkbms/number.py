@@ -38,5 +38,5 @@ class PackNumber(PackControl, NumberEntity):
     async def async_set_native_value(self, value: float) -> None:
         """Set it, and return when the BMS says so itself."""
         await self.coordinator.async_write(
-            self.pack.subentry_id, self.entity_description.datum, value
+            self.pack.subentry_id, self.entity_description.datum, value, self._context
         )

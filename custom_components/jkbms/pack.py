@@ -18,6 +18,12 @@ from .const import (
     DOMAIN,
     MANUFACTURER,
 )
+from .issues import (
+    clear_other_bms,
+    clear_shared_serial,
+    raise_other_bms,
+    raise_shared_serial,
+)
 from .protocol.alarms import BY_KEY as ALARM_BY_KEY
 from .protocol.datum import Block, Datum, Field
 from .protocol.derived import POWER, PROBLEM
@@ -25,14 +31,9 @@ from .protocol.energy import EnergyAccount, with_followed
 from .protocol.features import Features
 from .protocol.insight import OVER_TIME, Insight
 from .protocol.master import AskedStation
+from .protocol.settings_record import SettingsRecord
 from .protocol.state import BmsState, Update
 from .protocol.station import Station
-from .repairs import (
-    clear_other_bms,
-    clear_shared_serial,
-    raise_other_bms,
-    raise_shared_serial,
-)
 from .subentries import bms_subentries, follow, remembered_features, subentry_data
 
 _OF_THE_WORD: Final = frozenset({*ALARM_BY_KEY, PROBLEM.key, "errors"})
@@ -63,6 +64,7 @@ class Pack:
         """Where it can be asked and set, if the bus is only listened to."""
         self.energy = EnergyAccount(self.station.cycle)
         self.insight = Insight(self.station.cycle)
+        self.record = SettingsRecord()
         self._told: dict[bool, int] = {}
         """How many values each line had told when something was learnt of the pack."""
         self._on_features: list[CALLBACK_TYPE] = []
@@ -87,6 +89,18 @@ class Pack:
     def address(self) -> int:
         """Where it is asked."""
         return self.station.address
+
+    @property
+    def model(self) -> str | None:
+        """Its model, None until it is learnt."""
+        known: str | None = self._subentry.data.get(CONF_MODEL)
+        return known
+
+    @property
+    def software_version(self) -> str | None:
+        """Its software version, None until it is learnt."""
+        known: str | None = self._subentry.data.get(CONF_SOFTWARE_VERSION)
+        return known
 
     @property
     def serial_number(self) -> str | None:
@@ -126,6 +140,16 @@ class Pack:
             key=lambda s: (of_word and s.layout is not None, s.seen.get(block, 0.0)),
             default=None,
         )
+
+    def dump(self) -> dict[str, Any]:
+        """Return what has to be known after a restart, to store."""
+        return {"insight": self.insight.dump(), **self.record.dump()}
+
+    def load(self, data: object) -> None:
+        """Go on from what `dump` has stored; what makes no sense is left out."""
+        stored = data if isinstance(data, Mapping) else {}
+        self.insight.load(stored.get("insight"))
+        self.record.load(stored, self.software_version)
 
     @callback
     def follow(self) -> set[str]:

@@ -1,6 +1,5 @@
-"""What only the owner of the packs can mend, and the flows that help with it."""
+"""The flows that help to mend what Repairs tells of."""
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.components.repairs import (
@@ -8,9 +7,9 @@ from homeassistant.components.repairs import (
     RepairsFlow,
     RepairsFlowResult,
 )
-from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.selector import (
     SelectOptionDict,
@@ -20,284 +19,14 @@ from homeassistant.helpers.selector import (
 )
 import probatio
 
-from .const import CONF_FEATURES, CONF_SERIAL_NUMBER, DOMAIN
+from .const import CONF_FEATURES, CONF_SERIAL_NUMBER
 from .mode import Mode, bus_data
-from .protocol.state import Identity
 from .subentries import asked_bms, bind, bms_subentries, learn_serial
-from .transport.health import Trouble
 
 if TYPE_CHECKING:
     from .coordinator import JkBmsConfigEntry
-    from .pack import Pack
 
-_FOREIGN_MASTER: Final = "foreign_master"
-_OTHER_BMS: Final = "other_bms"
-_SHARED_SERIAL: Final = "shared_serial"
-_SHARED_ADDRESS: Final = "shared_address"
-_CONTROL_FOREIGN_MASTER: Final = "control_foreign_master"
-_CONTROL_STRANGER: Final = "control_stranger"
-_CONTROL_CHOICE: Final = "control_choice"
-_WRITE_IGNORED: Final = "write_ignored"
-_NEWCOMER: Final = "newcomer"
 _PACK: Final = "pack"
-
-
-@callback
-def _raise(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    kind: str,
-    of: str,
-    placeholders: dict[str, str],
-    *,
-    fixable: bool = True,
-    severity: ir.IssueSeverity = ir.IssueSeverity.ERROR,
-    **data: str | int,
-) -> None:
-    ir.async_create_issue(
-        hass,
-        DOMAIN,
-        f"{kind}_{of}",
-        is_fixable=fixable,
-        severity=severity,
-        translation_key=kind,
-        translation_placeholders={"bus": entry.title, **placeholders},
-        data={"kind": kind, "entry_id": entry.entry_id, **data},
-    )
-
-
-@callback
-def _clear(hass: HomeAssistant, kind: str, of: str) -> None:
-    ir.async_delete_issue(hass, DOMAIN, f"{kind}_{of}")
-
-
-@callback
-def clear_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back whatever was found wrong on a bus."""
-    registry = ir.async_get(hass)
-    for domain, issue_id in tuple(registry.issues):
-        issue = registry.async_get_issue(domain, issue_id)
-        if domain != DOMAIN or issue is None or issue.data is None:
-            continue
-        if issue.data.get("entry_id") == entry.entry_id:
-            registry.async_delete(DOMAIN, issue_id)
-
-
-def raise_foreign_master(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Say that another master has the bus and that nothing is asked any more."""
-    _raise(hass, entry, _FOREIGN_MASTER, entry.entry_id, {})
-
-
-def clear_foreign_master(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take the issue back: this side asks again."""
-    _clear(hass, _FOREIGN_MASTER, entry.entry_id)
-
-
-def raise_other_bms(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    subentry: ConfigSubentry,
-    address: int,
-    serial_number: str,
-) -> None:
-    """Say that an unknown BMS answers at the address of a known one."""
-    _raise(
-        hass,
-        entry,
-        _OTHER_BMS,
-        subentry.subentry_id,
-        {
-            "pack": subentry.title,
-            "address": str(address),
-            "known": str(subentry.data[CONF_SERIAL_NUMBER]),
-            "heard": serial_number,
-        },
-        subentry_id=subentry.subentry_id,
-        serial_number=serial_number,
-    )
-
-
-def clear_other_bms(hass: HomeAssistant, subentry_id: str) -> None:
-    """Take the issue back: the known BMS answers again."""
-    _clear(hass, _OTHER_BMS, subentry_id)
-
-
-def raise_shared_serial(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    subentry: ConfigSubentry,
-    address: int,
-    owner: ConfigSubentry,
-    serial_number: str,
-) -> None:
-    """Say that one serial number is heard at two addresses."""
-    _raise(
-        hass,
-        entry,
-        _SHARED_SERIAL,
-        subentry.subentry_id,
-        {
-            "pack": subentry.title,
-            "address": str(address),
-            "owner": owner.title,
-            "heard": serial_number,
-        },
-        fixable=False,
-    )
-
-
-def clear_shared_serial(hass: HomeAssistant, subentry_id: str) -> None:
-    """Take the issue back: each BMS has its own serial number."""
-    _clear(hass, _SHARED_SERIAL, subentry_id)
-
-
-def raise_shared_address(
-    hass: HomeAssistant, entry: ConfigEntry[Any], pack: Pack
-) -> None:
-    """Say that two packs speak with one address."""
-    _raise(
-        hass,
-        entry,
-        _SHARED_ADDRESS,
-        pack.subentry_id,
-        {"pack": pack.name, "address": str(pack.address)},
-        fixable=False,
-    )
-
-
-def clear_shared_address(hass: HomeAssistant, subentry_id: str) -> None:
-    """Take the issue back: one pack speaks at the address."""
-    _clear(hass, _SHARED_ADDRESS, subentry_id)
-
-
-def raise_control_foreign_master(
-    hass: HomeAssistant, entry: ConfigEntry[Any], line_id: str, line: str
-) -> None:
-    """Say that another master asks on a control line."""
-    _raise(hass, entry, _CONTROL_FOREIGN_MASTER, line_id, {"line": line})
-
-
-def clear_control_foreign_master(hass: HomeAssistant, line_id: str) -> None:
-    """Take the issue back: this side asks again."""
-    _clear(hass, _CONTROL_FOREIGN_MASTER, line_id)
-
-
-def raise_control_stranger(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    pack: Pack,
-    line_id: str,
-    address: int,
-    serial_number: str,
-) -> None:
-    """Say that on a control line another BMS answers than the one expected there."""
-    _raise(
-        hass,
-        entry,
-        _CONTROL_STRANGER,
-        f"{line_id}_{address}",
-        {
-            "pack": pack.name,
-            "address": str(address),
-            "known": str(pack.serial_number),
-            "heard": serial_number,
-        },
-        fixable=False,
-    )
-
-
-def clear_control_stranger(hass: HomeAssistant, line_id: str, address: int) -> None:
-    """Take the issue back: the BMS that is expected there answers."""
-    _clear(hass, _CONTROL_STRANGER, f"{line_id}_{address}")
-
-
-def raise_control_choice(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    line_id: str,
-    address: int,
-    serial_number: str,
-    packs: Iterable[Pack],
-) -> None:
-    """Ask which of several packs a BMS on a control line is."""
-    _raise(
-        hass,
-        entry,
-        _CONTROL_CHOICE,
-        f"{line_id}_{address}",
-        {
-            "address": str(address),
-            "heard": serial_number,
-            "packs": ", ".join(pack.name for pack in packs),
-        },
-        line_id=line_id,
-        address=address,
-        serial_number=serial_number,
-        # What an issue carries is flat.
-        packs=",".join(pack.subentry_id for pack in packs),
-    )
-
-
-def clear_control_choice(hass: HomeAssistant, line_id: str, address: int) -> None:
-    """Take the question back: it is known which pack it is."""
-    _clear(hass, _CONTROL_CHOICE, f"{line_id}_{address}")
-
-
-def raise_trouble(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    trouble: Trouble,
-    figures: Mapping[str, str],
-) -> None:
-    """Say what is wrong with a bus, and what mends it."""
-    _raise(hass, entry, trouble, entry.entry_id, dict(figures), fixable=False)
-
-
-def clear_trouble(
-    hass: HomeAssistant, entry: ConfigEntry[Any], trouble: Trouble
-) -> None:
-    """Take the issue back: it is mended."""
-    _clear(hass, trouble, entry.entry_id)
-
-
-def raise_write_ignored(
-    hass: HomeAssistant, entry: ConfigEntry[Any], pack: Pack
-) -> None:
-    """Say that a pack acknowledges changes and does not make them."""
-    placeholders = {"pack": pack.name}
-    _raise(hass, entry, _WRITE_IGNORED, pack.subentry_id, placeholders, fixable=False)
-
-
-def clear_write_ignored(hass: HomeAssistant, subentry_id: str) -> None:
-    """Take the issue back: the pack has made a change."""
-    _clear(hass, _WRITE_IGNORED, subentry_id)
-
-
-def raise_newcomer(
-    hass: HomeAssistant,
-    entry: ConfigEntry[Any],
-    address: int,
-    identity: Identity,
-) -> None:
-    """Say that a BMS answers at an address where none is set up."""
-    _raise(
-        hass,
-        entry,
-        _NEWCOMER,
-        f"{entry.entry_id}_{address}",
-        {
-            "address": str(address),
-            "model": identity.model or "JK BMS",
-            "serial_number": identity.serial_number or "?",
-        },
-        severity=ir.IssueSeverity.WARNING,
-        address=address,
-    )
-
-
-def clear_newcomer(hass: HomeAssistant, entry: ConfigEntry[Any], address: int) -> None:
-    """Take the issue back: nobody answers there any more."""
-    _clear(hass, _NEWCOMER, f"{entry.entry_id}_{address}")
 
 
 class _ForeignMasterFlow(RepairsFlow):

@@ -1,7 +1,7 @@
 """What a pack measures and what it is set to."""
 
 from datetime import date, datetime, timedelta
-from typing import Final, override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
@@ -13,7 +13,7 @@ from .bank_coordinator import BankConfigEntry, is_bank
 from .bank_entity import add_bank_sensors
 from .bus_entity import add_traffic_sensors
 from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
-from .descriptions import CLOCK_DRIFT, SENSORS, PackSensorDescription
+from .descriptions import CLOCK_DRIFT, SENSORS, SETTINGS_DIFFER, PackSensorDescription
 from .energy import PackFollowed, followed_sensor
 from .entity import PackEntity, async_add_pack_entities
 from .insight import PackInsight
@@ -23,6 +23,7 @@ from .protocol.datum import Block
 from .protocol.energy import Followed
 from .protocol.fields import BMS_CLOCK
 from .protocol.insight import INSIGHTS
+from .protocol.settings_diff import Difference
 
 PARALLEL_UPDATES = 0
 
@@ -58,6 +59,8 @@ def _create(
         kind = PackClock
     elif description.datum is CLOCK_DRIFT:
         kind = PackClockDrift
+    elif description.datum is SETTINGS_DIFFER:
+        kind = PackSettingsDiffer
     elif isinstance(description.datum, CurrentBlock):
         kind = PackBlockReason
     return kind(coordinator, pack, description, enabled)
@@ -133,6 +136,31 @@ class PackClockDrift(PackSensor):
         age = timedelta(seconds=self.hass.loop.time() - state.seen[Block.LIVE])
         then = dt_util.utcnow() - age
         return round((as_local(clock, then) - then).total_seconds())
+
+
+class PackSettingsDiffer(PackSensor):
+    """How many settings of a pack are not those of the first pack of its bus."""
+
+    @override
+    def read(self) -> tuple[Difference, ...] | None:
+        """Return in what they differ; None as long as no settings were read."""
+        return self.coordinator.changes.differing.get(self.pack.subentry_id)
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        """How many they are."""
+        found: tuple[Difference, ...] | None = self.reading
+        return None if found is None else len(found)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Which they are: what the pack has, and what the first one has."""
+        found: tuple[Difference, ...] = self.reading or ()
+        return {
+            "differences": {one.field.key: [one.value, one.reference] for one in found}
+        }
 
 
 class PackBlockReason(PackSensor):

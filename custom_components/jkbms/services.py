@@ -20,6 +20,7 @@ import probatio
 from .const import DOMAIN
 from .mode import Mode, mode_of
 from .recorder import MOST_SECONDS, Recording
+from .settings_actions import async_setup_settings_actions
 
 if TYPE_CHECKING:
     from .control import ControlCoordinator
@@ -50,6 +51,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         schema=_SCHEMA,
         supports_response=SupportsResponse.OPTIONAL,
     )
+    async_setup_settings_actions(hass)
 
 
 def _refusal(key: str, **placeholders: str) -> ServiceValidationError:

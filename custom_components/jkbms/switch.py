@@ -46,5 +46,5 @@ class PackSwitch(PackControl, SwitchEntity):
 
     async def _async_write(self, value: bool) -> None:
         await self.coordinator.async_write(
-            self.pack.subentry_id, self.entity_description.datum, value
+            self.pack.subentry_id, self.entity_description.datum, value, self._context
         )

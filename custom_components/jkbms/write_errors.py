@@ -1,104 +1,139 @@
-"""What went wrong with a change, in words; the one place where errors are translated."""
+"""Why a change was not made, in words; the one place where that is translated."""
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .const import DOMAIN
-from .protocol.datum import Field
-from .protocol.order import broken_order
+from .protocol.datum import Field, Tier
+from .protocol.rules import check
+from .protocol.violation import Relation, Rule, Violation
 from .protocol.write_job import Outcome, WriteResult
+from .protocol.writing import Wish
+from .tiers import WriteTier, allowed_by
+from .wording import show, show_of
 
 if TYPE_CHECKING:
-    from .control import Writer
     from .coordinator import BusCoordinator
     from .pack import Pack
 
-_UNITS_OF_STEP: Final = 6
+_ORDER_KEYS: Final = {
+    Relation.BELOW: "has_to_be_below",
+    Relation.AT_MOST: "has_to_be_at_most",
+    Relation.ABOVE: "has_to_be_above",
+    Relation.AT_LEAST: "has_to_be_at_least",
+}
 
 
-def check_writable(
-    coordinator: BusCoordinator,
+def _refusal(key: str, **placeholders: str) -> ServiceValidationError:
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders=placeholders,
+    )
+
+
+def refusals(
+    bus: BusCoordinator,
     pack: Pack,
-    writer: Writer | None,
-    field: Field[Any],
-    value: float | bool,
-) -> None:
-    """Refuse what shall not even be tried; raises ServiceValidationError."""
-    placeholders = {"pack": pack.name, "setting": field.name, "value": show(value)}
-    if not coordinator.sets(pack):
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="listening",
-            translation_placeholders=placeholders,
-        )
-    if not coordinator.may_write:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="writing_not_allowed",
-            translation_placeholders=placeholders,
-        )
-    if writer is not None and writer.master.yielded:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="foreign_master",
-            translation_placeholders=placeholders,
-        )
-    limits = field.limits
-    if limits is not None and not limits.minimum <= value <= limits.maximum:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="out_of_range",
-            translation_placeholders={
-                **placeholders,
-                "minimum": show(limits.minimum),
-                "maximum": show(limits.maximum),
-            },
-        )
-    settings = pack.settings()
-    order = broken_order(field, value, settings)
-    if order is not None:
-        too_high = order.lower is field
-        other = order.upper if too_high else order.lower
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="too_high" if too_high else "too_low",
-            translation_placeholders={
-                **placeholders,
-                "other": other.name,
-                "limit": show(settings.get(other.key)),
-            },
-        )
+    wishes: Mapping[Field[Any], Wish],
+    *,
+    confirmed: bool = False,
+) -> Iterator[ServiceValidationError]:
+    """Yield why changes shall not even be tried; nothing is sent then.
 
-
-def raise_for_result(
-    pack: Pack, field: Field[Any], value: float | bool, result: WriteResult
-) -> None:
-    """Return when the change is proven; else raises HomeAssistantError."""
-    if result.outcome is Outcome.PROVEN:
+    What can do great harm has to be `confirmed`.
+    """
+    for field, value in wishes.items():
+        words = {
+            "pack": pack.name,
+            "setting": field.name,
+            "value": show_of(field, value),
+        }
+        if not bus.sets(pack):
+            yield _refusal("listening", **words)
+        elif (key := _not_allowed(bus, field, confirmed=confirmed)) is not None:
+            yield _refusal(key, **words)
+        elif (writer := bus.writer(pack)) is not None and writer.master.yielded:
+            yield _refusal("foreign_master", **words)
+        else:
+            continue
         return
-    raise HomeAssistantError(
+    model = pack.model
+    learnt = pack.record.limits(pack.software_version)
+    for violation in check(wishes, pack.settings(), model, learnt):
+        yield in_words(pack, violation)
+
+
+def _not_allowed(
+    bus: BusCoordinator, field: Field[Any], *, confirmed: bool
+) -> str | None:
+    """Return why the owner of a bus does not want a setting to be changed."""
+    allowed = allowed_by(bus.config_entry)
+    if allowed is WriteTier.OFF:
+        return "writing_not_allowed"
+    if field.tier is Tier.DANGER:
+        safe = confirmed and allowed is WriteTier.PROTECTION
+        return None if safe else "danger_not_confirmed"
+    return None if bus.allows(field) else "tier_not_allowed"
+
+
+def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
+    """Return the error that says which rule a change would break."""
+    field, limits = violation.field, violation.field.limits
+    words = {
+        "pack": pack.name,
+        "setting": field.name,
+        "value": show_of(field, violation.value),
+        "model": pack.model or "?",
+    }
+    limit = violation.limit
+    match violation.rule:
+        case Rule.ORDER if violation.other is not None:
+            other = violation.other
+            return _refusal(
+                _ORDER_KEYS[violation.relation],
+                **words,
+                other=other.name,
+                limit=show_of(other, limit),
+            )
+        case Rule.MODEL:
+            return _refusal("too_much_for_model", **words, limit=show_of(field, limit))
+        case Rule.LEARNT:
+            return _refusal("refused_before", **words, limit=show_of(field, limit))
+        case _ if limits is None or isinstance(limit, tuple):
+            options = limit if isinstance(limit, tuple) else ("on", "off")
+            key = "not_offered" if violation.rule is Rule.NOT_ENABLED else "no_option"
+            return _refusal(key, **words, options=", ".join(map(str, options)))
+        case _:
+            return _refusal(
+                "out_of_range",
+                **words,
+                minimum=show_of(field, limits.minimum),
+                maximum=show_of(field, limits.maximum),
+            )
+
+
+def failure(
+    pack: Pack, field: Field[Any], value: Wish, result: WriteResult, now: float
+) -> HomeAssistantError | None:
+    """Return what is wrong with how a change ended; None where it is proven."""
+    if result.outcome is Outcome.PROVEN:
+        return None
+    if result.outcome is Outcome.BROKEN_RULE and result.violations:
+        return in_words(pack, result.violations[0])
+    again = 0.0 if result.again_at is None else max(0.0, result.again_at - now)
+    return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key=f"write_{result.outcome}",
         translation_placeholders={
             "pack": pack.name,
             "setting": field.name,
-            "value": show(value),
-            "before": show(result.before),
-            "found": show(result.found),
+            "value": show_of(field, value),
+            "before": show_of(field, result.before),
+            "found": show_of(field, result.found),
             "code": show(result.code),
+            "minutes": f"{again / 60 + 0.5:.0f}",
         },
     )
-
-
-def show(value: object) -> str:
-    """Return a value as a person writes it."""
-    match value:
-        case None:
-            return "?"
-        case bool():
-            return "on" if value else "off"
-        case float():
-            return f"{value:.{_UNITS_OF_STEP}g}"
-        case _:
-            return str(value)

@@ -1,5 +1,7 @@
 """What a BMS has: kept, loaded, merged, and limited to what its frames can tell."""
 
+from dataclasses import replace
+
 import pytest
 
 from custom_components.jkbms.protocol.datum import Firmware
@@ -73,3 +75,31 @@ def test_a_pack_on_two_wires_has_what_either_tells() -> None:
         assert merged.has(CHARGE_VOLTAGE_LIMIT)
         assert merged.has(STATE_OF_CHARGE)
         assert Features.load(merged.dump()) == merged
+
+
+@pytest.mark.parametrize(
+    ("changed", "may_grow"),
+    [
+        (set(), False),
+        ({"current", "total_voltage"}, False),
+        ({"temperature_sensor_1"}, False),
+        ({"temperature_sensor_2"}, True),
+        ({"cell_presence"}, True),
+        ({"heating_current"}, True),
+    ],
+)
+def test_only_some_values_can_tell_of_more_than_is_known(
+    changed: set[str], may_grow: bool
+) -> None:
+    assert features().may_grow(changed) is may_grow
+
+
+def test_a_heater_that_is_known_tells_nothing_new() -> None:
+    heated = replace(features(), heater=True)
+    assert not heated.may_grow({"heating_current", "heating"})
+    assert heated.may_grow({"heating", "temperature_sensor_4"})
+
+
+def test_what_can_tells_for_the_first_time_is_new() -> None:
+    assert not features(("current",)).may_grow({"current"})
+    assert features(("current",)).may_grow({"current", "power"})

@@ -156,6 +156,15 @@ def test_what_was_no_frame_does_not_become_one() -> None:
         assert items == [Discarded(length)]
 
 
+def test_heads_that_make_a_frame_whatever_is_between_them_do_not_stay() -> None:
+    runs = []
+    for fill in (0xFF, 0xFE, 0xFD):
+        # The counter is chosen so that this filling would have the right sum.
+        counter = -(sum(DEVICE[:5]) + 292 * fill) % 256
+        runs.append(DEVICE[:5] + bytes([counter]) + bytes(294))
+    assert masked_run(b"".join(runs)) == b"\xff" * 900
+
+
 def test_what_was_held_back_is_told_after_a_silence_and_at_a_new_beginning() -> None:
     cut = DEVICE[:50]
     told = shown([Piece(0.0, False, cut), Piece(5.0, False, cut)])

@@ -94,9 +94,11 @@ def masked_run(data: bytes) -> bytes:
     return bytes([_FILLS[0]]) * len(data)
 
 
-def _masked_registers(register: int, data: bytes) -> bytes:
+def _masked_registers(register: int | None, data: bytes) -> bytes:
+    """Return what registers hold; nothing where it is not known which they are."""
     return bytes(
-        0 if register + place in _REGISTERS else byte for place, byte in enumerate(data)
+        0 if register is None or register + place in _REGISTERS else byte
+        for place, byte in enumerate(data)
     )
 
 
@@ -176,9 +178,9 @@ class Masker:
     def _masked_reply(self, reply: ReadReply, data: bytes) -> bytes:
         """Return what was read, without anything where it is not known what was asked."""
         read, self._read = self._read, None
-        if read is None or (read.address, 2 * read.words) != (reply.address, len(data)):
-            return bytes(len(data))
-        return _masked_registers(read.register, data)
+        asked = read and (read.address, 2 * read.words) == (reply.address, len(data))
+        register = read.register if asked and read else None
+        return _masked_registers(register, data)
 
 
 def _size(item: Item) -> int:

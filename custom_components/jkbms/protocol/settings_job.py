@@ -96,6 +96,16 @@ def _is_changed(result: FieldResult) -> bool:
     return result.found is None or result.found != result.before
 
 
+def unreachable(transaction: Transaction) -> SettingsReport:
+    """Return how it ended where nobody could be asked: nothing was written."""
+    return SettingsReport(
+        results=tuple(
+            FieldResult(change=change, outcome=Outcome.UNREACHABLE)
+            for change in transaction.changes
+        )
+    )
+
+
 _UNTOUCHED: Final = frozenset(
     {
         None,

@@ -7,8 +7,10 @@ from enum import StrEnum
 from math import inf
 from typing import Final, Protocol, runtime_checkable
 
+from ..protocol.commands import Command
 from ..protocol.master import Master
-from ..protocol.station import Event, Step, Written
+from ..protocol.settings_job import SettingsReport, Transaction, unreachable
+from ..protocol.station import Event, Settled, Step, Written
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
 from .link import LinkError, LinkFault
@@ -122,6 +124,7 @@ class Session[R = bytes]:
         self._ended: asyncio.Future[LinkError] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[WriteResult]] = {}
+        self._settling: dict[int, asyncio.Future[SettingsReport]] = {}
         self._unheard: float | None = None
         """When the first request was sent after the last byte that was heard."""
         self._down_since: float | None = None
@@ -149,16 +152,43 @@ class Session[R = bytes]:
         if (error := await asyncio.shield(self._opened)) is not None:
             raise error
 
-    async def write(self, change: Change) -> WriteResult:
-        """Make a change and return how it ended."""
-        master: object = self._machine
-        if not isinstance(master, Master) or master.yielded or self._link is None:
+    async def write(self, wish: Change | Command) -> WriteResult:
+        """Make a change, or start an action, and return how it ended."""
+        master = self._writing_master
+        if master is None:
             return WriteResult(Outcome.UNREACHABLE)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
-        self._waiting[id(change)] = ended
-        master.submit(change)
+        self._waiting[id(wish)] = ended
+        master.submit(wish)
         self.advance()
         return await ended
+
+    async def settle(self, transaction: Transaction) -> SettingsReport:
+        """Make changes that belong together and return how they ended.
+
+        Who waits no longer wants none of them: what was made is put back.
+        """
+        master = self._writing_master
+        if master is None:
+            return unreachable(transaction)
+        ended: asyncio.Future[SettingsReport] = self._loop.create_future()
+        self._settling[id(transaction)] = ended
+        master.submit(transaction)
+        self.advance()
+        try:
+            return await ended
+        except asyncio.CancelledError:
+            master.cancel(transaction)
+            self.advance()
+            raise
+
+    @property
+    def _writing_master(self) -> Master | None:
+        """The machine, where something can be written now."""
+        master: object = self._machine
+        if not isinstance(master, Master) or master.yielded or self._link is None:
+            return None
+        return master
 
     def advance(self, data: R | None = None) -> None:
         """Let the machine take in what was heard and do what is due."""
@@ -258,12 +288,21 @@ class Session[R = bytes]:
 
     def _publish(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            if isinstance(event, Written):
-                ended = self._waiting.pop(id(event.change), None)
-                if ended is not None and not ended.done():
-                    ended.set_result(event.result)
+            match event:
+                case Written(wish, result):
+                    _hand_over(self._waiting.pop(id(wish), None), result)
+                case Settled(transaction, report):
+                    _hand_over(self._settling.pop(id(transaction), None), report)
+                case _:
+                    pass
         if events:
             self._on_events(events)
+
+
+def _hand_over[T](ended: asyncio.Future[T] | None, result: T) -> None:
+    """Tell how it ended, unless nobody waits for that any more."""
+    if ended is not None and not ended.done():
+        ended.set_result(result)
 
 
 def _pause(fault: LinkFault, outage: float) -> float:

@@ -1,0 +1,202 @@
+"""Changes of settings: judged before, proven after, told of, and never in a loop."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from homeassistant.core import Context, HomeAssistant, callback
+
+from .audit import tell_change
+from .issues import (
+    clear_settings_drift,
+    clear_write_loop,
+    raise_settings_drift,
+    raise_write_loop,
+)
+from .protocol.datum import Block, Field
+from .protocol.settings_diff import Difference, differences
+from .protocol.settings_job import SettingsReport, Transaction, unreachable
+from .protocol.settings_record import SETTINGS
+from .protocol.state import Update
+from .protocol.write_job import Outcome, WriteResult
+from .protocol.writing import Change, Wish
+from .write_errors import failure, refusals
+
+if TYPE_CHECKING:
+    from .coordinator import BusCoordinator
+    from .pack import Pack
+
+DIFFER: Final = "settings_differ"
+"""The key of how many settings a pack has unlike the first of its bus."""
+
+type Wishes = Mapping[Field[Any], Wish]
+
+
+class Changes:
+    """Changes settings of the packs of a bus, and notices who else does."""
+
+    def __init__(
+        self, hass: HomeAssistant, bus: BusCoordinator, save: Callable[[], None]
+    ) -> None:
+        """Take care of a bus; `save` stores soon what the packs are known to be set to."""
+        self._hass = hass
+        self._bus = bus
+        self._save = save
+        self._busy: Counter[tuple[str, str]] = Counter()
+        """Settings that are being changed here, by pack and key."""
+        self._loops: set[str] = set()
+        """Packs with a setting that was written too often."""
+        self.differing: dict[str, tuple[Difference, ...]] = {}
+        """What each pack has unlike the first of its bus that tells its settings."""
+
+    # -- changing ---------------------------------------------------------------------
+
+    async def async_set(
+        self,
+        pack: Pack,
+        field: Field[Any],
+        value: Wish,
+        context: Context | None = None,
+    ) -> None:
+        """Change one setting and return when it is proven.
+
+        Raises translated errors that say what the BMS, or nobody, did.
+        """
+        for refusal in refusals(self._bus, pack, {field: value}):
+            raise refusal
+        result = await self._write(pack, field, value)
+        self._settle(pack, field, value, result, context)
+        error = failure(pack, field, value, result, self._hass.loop.time())
+        if error is not None:
+            raise error
+
+    async def async_set_all(
+        self, pack: Pack, wishes: Wishes, context: Context | None = None
+    ) -> SettingsReport:
+        """Change settings that belong together, all of them or none.
+
+        They have been judged: what `refusals` yields is not asked for here.
+        """
+        writer = self._bus.writer(pack)
+        address = pack.address if writer is None else writer.station.address
+        transaction = Transaction(
+            tuple(Change(address, field, value) for field, value in wishes.items()),
+            pack.model,
+            pack.record.limits(pack.software_version),
+        )
+        if writer is None:
+            return unreachable(transaction)
+        with self._changing(pack, wishes):
+            report = await writer.session.settle(transaction)
+        for one in report.results:
+            if one.outcome is not None:
+                result = WriteResult(
+                    one.outcome, one.before, one.found, one.code, one.again_at
+                )
+                field = one.change.field
+                self._settle(pack, field, one.wanted, result, context)
+        return report
+
+    async def _write(self, pack: Pack, field: Field[Any], value: Wish) -> WriteResult:
+        writer = self._bus.writer(pack)
+        if writer is None:
+            # What answers there is another BMS, or the control line has lost it.
+            return WriteResult(Outcome.UNREACHABLE)
+        with self._changing(pack, {field: value}):
+            return await writer.session.write(
+                Change(writer.station.address, field, value)
+            )
+
+    @contextmanager
+    def _changing(self, pack: Pack, wishes: Wishes) -> Iterator[None]:
+        """What is read of a setting meanwhile was not changed elsewhere."""
+        keys = [(pack.subentry_id, field.key) for field in wishes]
+        self._busy.update(keys)
+        try:
+            yield
+        finally:
+            self._busy -= Counter(keys)
+
+    def _settle(
+        self,
+        pack: Pack,
+        field: Field[Any],
+        value: Wish,
+        result: WriteResult,
+        context: Context | None,
+    ) -> None:
+        """Take note of how a change has ended, and tell of it."""
+        record = pack.record
+        if result.found is not None:
+            record.settled(field, result.found)
+        if result.outcome is not Outcome.UNREACHABLE:
+            change = Change(pack.address, field, value)
+            record.learn(change, result, pack.software_version)
+        self._save()
+        self._bus.watch.written(pack, result.outcome)
+        self._watch_loops(pack, field, result.outcome)
+        if result.outcome is Outcome.PROVEN and result.before == result.found:
+            # It was so already, and nothing was written.
+            return
+        tell_change(
+            self._hass,
+            self._bus,
+            pack,
+            field,
+            old=result.before,
+            new=result.found,
+            wanted=value,
+            outcome=result.outcome,
+            context=context,
+        )
+
+    def _watch_loops(self, pack: Pack, field: Field[Any], outcome: Outcome) -> None:
+        if outcome is Outcome.TOO_OFTEN:
+            self._loops.add(pack.subentry_id)
+            raise_write_loop(self._hass, self._bus.config_entry, pack, field.name)
+        elif outcome is Outcome.PROVEN and pack.subentry_id in self._loops:
+            self._loops.discard(pack.subentry_id)
+            clear_write_loop(self._hass, pack.subentry_id)
+
+    # -- noticing ---------------------------------------------------------------------
+
+    @callback
+    def read(self, pack: Pack, update: Update) -> None:
+        """Take note of settings that were read of a pack, on whichever line."""
+        if update.block is Block.LIVE or pack.mistaken:
+            return
+        changed = update.changed & SETTINGS.keys()
+        if not changed:
+            return
+        busy = {key for of, key in self._busy if of == pack.subentry_id}
+        for one in pack.record.read(pack.settings(), changed, busy):
+            tell_change(
+                self._hass, self._bus, pack, one.field, old=one.before, new=one.now
+            )
+        self._save()
+        self._compare()
+
+    def _compare(self) -> None:
+        """Hold the packs against the first of them, and tell what has changed in that."""
+        told = [
+            (pack, settings)
+            for pack in sorted(self._bus.packs.values(), key=lambda pack: pack.address)
+            if any(key in (settings := pack.settings()) for key in SETTINGS)
+        ]
+        if not told:
+            return
+        first, reference = told[0]
+        for pack, settings in told:
+            found = tuple(differences(reference, settings))
+            if self.differing.get(pack.subentry_id) == found:
+                continue
+            self.differing[pack.subentry_id] = found
+            matters = [one for one in found if one.matters]
+            if matters:
+                raise_settings_drift(
+                    self._hass, self._bus.config_entry, pack, first, matters
+                )
+            else:
+                clear_settings_drift(self._hass, pack.subentry_id)
+            self._bus.wake(pack, {DIFFER})
