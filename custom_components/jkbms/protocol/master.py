@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field as dataclass_field
 from typing import Final
 
+from .approach import Approach
 from .attribution import Attributed, Attributor
 from .datum import BLOCK_OF_TYPE, Block
-from .frames import Discarded, Frame, trigger
+from .frames import UNREACHED, Discarded, Frame, Request
 from .garbling import Garbling
-from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
+from .line import Answered, Foreign, Late, Line, LineEvent, Missing, Refused, Unanswered
+from .modbus_map import BlockRead, holds
 from .pacing import Pace, Patience, Timing
 from .station import (
     Availability,
@@ -71,6 +73,7 @@ class AskedStation(Station):
     unverified: bool = True
     """Whether another BMS may have taken its place since its device info was read."""
     garbling: Garbling = dataclass_field(default_factory=Garbling)
+    approach: Approach = dataclass_field(default_factory=Approach)
 
     @property
     def clashes(self) -> bool:
@@ -100,6 +103,8 @@ class Master:
         self._jobs: list[WriteJob] = []
         self._dropped: list[Written] = []
         self._asking: WriteJob | Block | None = None
+        self._read: BlockRead | None = None
+        """A block that comes register by register, as far as it has come."""
         self._since_aside = 0
         """Requests since the last of those that give way to others."""
         self._heard_framer = Framer()
@@ -111,9 +116,11 @@ class Master:
         self._foreign_byte = now
         self._connected = False
 
-    @staticmethod
-    def _all_due(now: float) -> dict[Block, float]:
-        order = (Block.LIVE, Block.DEVICE, Block.SETTINGS)
+    def _all_due(self, now: float) -> dict[Block, float]:
+        order = [Block.LIVE, Block.DEVICE, Block.SETTINGS]
+        if self._timing.registers:
+            # No head of a frame tells whose these are: the device info does.
+            order.sort(key=lambda block: block is not Block.DEVICE)
         return {block: now + _SETTLE * place for place, block in enumerate(order)}
 
     def connected(self, now: float) -> None:
@@ -127,16 +134,17 @@ class Master:
         self._heard_framer.clear()
         self._attributor = Attributor()
         self._foreign_heard = now
-        self._asking = None
+        self._asking = self._read = None
         for station in self.stations.values():
             station.due |= self._all_due(now)
             station.misses = 0
+            station.approach.forget()
 
     def disconnected(self, now: float) -> tuple[Event, ...]:
         """Give up what was under way: the link is gone."""
         self._connected = False
         self.line.reset()
-        self._asking = None
+        self._asking = self._read = None
         ended = tuple(Written(job.change, job.abandon()) for job in self._jobs)
         self._jobs.clear()
         return (*ended, *self._departures(now))
@@ -162,6 +170,8 @@ class Master:
     def remove(self, address: int) -> None:
         """Ask an address no longer; an answer or a change under way is dropped."""
         del self.stations[address]
+        if self._read is not None and self._read.address == address:
+            self._read = None
         for job in [job for job in self._jobs if job.change.address == address]:
             self._jobs.remove(job)
             self._dropped.append(Written(job.change, job.abandon()))
@@ -189,6 +199,11 @@ class Master:
         return Step(send, self._wake(now), tuple(events))
 
     @property
+    def registers_only(self) -> bool:
+        """Whether the line carries Modbus alone, so that triggers are of no use."""
+        return self._timing.registers
+
+    @property
     def asking(self) -> bool:
         """Whether it sends requests, so that something should be heard."""
         return self._may_send and bool(self.stations)
@@ -201,25 +216,42 @@ class Master:
 
     def _handle(
         self,
-        happened: Answered | Refused | Unanswered | Late | Foreign,
+        happened: LineEvent,
         now: float,
         events: list[Event],
     ) -> None:
+        if self._read is not None and not isinstance(happened, Late | Foreign):
+            whole = self._read.take(happened)
+            if whole is None:
+                self._part_came(happened)
+                return
+            self._read, happened = None, whole
         match happened:
             case _ if self.yielded:
                 pass
             case Foreign():
                 self._yield_bus(happened, now, events)
-            case Late(ack):
-                if station := self.stations.get(ack.address):
+            case Late(address):
+                if station := self.stations.get(address):
                     # It does answer, only slower than was waited for.
                     station.patience.took(2 * station.patience.timeout)
             case Answered():
                 self._answered(happened, now, events)
+            case Refused(request, code) if code in UNREACHED:
+                silent = Unanswered(request, Missing.SILENT)
+                self._unanswered(silent, now, events)
             case Refused():
                 self._refused(happened, now, events)
             case _:
                 self._unanswered(happened, now, events)
+
+    def _part_came(self, part: Answered | Refused | Unanswered) -> None:
+        """Take note of how a BMS answers while a block is on its way in."""
+        station = self.stations[part.request.address]
+        if isinstance(part, Answered):
+            station.patience.took(part.latency)
+            self._bus_patience.took(part.latency)
+            station.pace.answered()
 
     def _answered(self, answer: Answered, now: float, events: list[Event]) -> None:
         asking, self._asking = self._asking, None
@@ -230,6 +262,7 @@ class Master:
         self._bus_patience.took(answer.latency)
         station.pace.answered()
         station.garbling.was_whole()
+        station.approach.answered(answer.request, answer.frame)
         events += station.tell_clash(station.clashes)
         frame = answer.frame
         believed = frame is None or self._take_over(station, frame, now, events)
@@ -240,7 +273,8 @@ class Master:
             station.misses += 1
             self._silent(station, now)
         if isinstance(asking, WriteJob):
-            asking.answered(frame if believed else None, now)
+            told = believed and holds(frame, asking.change.field)
+            asking.answered(frame if told else None, now)
             self._close(asking, events)
         elif asking is not None and not believed:
             self._ask_again(station, asking, now)
@@ -281,6 +315,7 @@ class Master:
             return
         station.counts.refused += 1
         station.misses = 0
+        station.approach.trust_triggers()
         if isinstance(asking, WriteJob):
             asking.refused(refused.code)
             self._close(asking, events)
@@ -290,6 +325,7 @@ class Master:
         station = self.stations.get(missing.request.address)
         if station is None:
             return
+        station.approach.unanswered(missing)
         if missing.missing is Missing.SILENT:
             station.counts.timeouts += 1
             station.garbling.was_silent()
@@ -317,6 +353,7 @@ class Master:
         if not station.alive:
             station.unverified = True
             station.due[Block.DEVICE] = min(station.due[Block.DEVICE], now)
+            station.approach.reach.forget()
             # Longer quiet times did not help: that was not the reason.
             station.pace.forgive()
 
@@ -356,7 +393,7 @@ class Master:
     def _yield_bus(self, foreign: Foreign, now: float, events: list[Event]) -> None:
         self.yielded = True
         self._foreign_heard = now
-        self._asking = None
+        self._asking = self._read = None
         self.line.reset()
         events += [Written(job.change, job.abandon()) for job in self._jobs]
         self._jobs.clear()
@@ -400,6 +437,8 @@ class Master:
     def _next(self, now: float, events: list[Event]) -> bytes:
         if self.line.busy:
             return b""
+        if self._read is not None:
+            return self._read_on(self._read, now)
         for job in self._current_jobs():
             if sent := self._advance_job(job, now, events):
                 return sent
@@ -413,9 +452,28 @@ class Master:
         self._since_aside = 0 if aside else self._since_aside + 1
         station.due[asked] = self._next_due(station, asked, now)
         self._asking = asked
-        return self.line.send(
-            trigger(station.address, asked), now, self._timeout(station)
-        )
+        request = self._request(station, asked)
+        return self.line.send(request, now, self._timeout(station))
+
+    def _request(self, station: AskedStation, block: Block) -> Request:
+        """Return what to ask for a block: its trigger, or its first registers."""
+        approach, address = station.approach, station.address
+        asked: Request | BlockRead
+        if self._timing.registers:
+            asked = approach.read(address, block)
+        else:
+            asked = approach.ask(address, block, alive=station.alive)
+        if isinstance(asked, BlockRead):
+            self._read = asked
+            return asked.request
+        return asked
+
+    def _read_on(self, read: BlockRead, now: float) -> bytes:
+        """Ask for more of a block; a BMS needs its quiet time in between too."""
+        station = self.stations[read.address]
+        if now < self._start_of(station, now):
+            return b""
+        return self.line.send(read.request, now, self._timeout(station))
 
     def _current_jobs(self) -> list[WriteJob]:
         """Return the oldest change of each BMS: the next one waits for its proof."""
@@ -439,7 +497,7 @@ class Master:
             return b""
         match job.step():
             case Ask(block):
-                request = trigger(station.address, block)
+                request = self._request(station, block)
             case Write(request):
                 pass
             case _:
@@ -503,6 +561,9 @@ class Master:
         if deadline is not None:
             yield deadline
         if self.line.busy:
+            return
+        if self._read is not None:
+            yield self._start_of(self.stations[self._read.address], now)
             return
         for job in self._current_jobs():
             yield self._start_of(self.stations[job.change.address], job.not_before)
