@@ -12,7 +12,8 @@ A bank, a line and a server::
 
 `serve_pty(line, link=path)` is the same behind a USB adapter.  `server.stop()` and
 `server.start()` are an outage, `go_silent()` and `speak()` a gateway that hangs,
-`drop_clients()` one that restarts.
+`drop_clients()` one that restarts.  `serve_modbus_tcp(line, manners=Manners(delay=2))`
+is a gateway that converts, and loses what is not Modbus.
 
 Without asyncio and without waiting, with time as an argument::
 
@@ -44,6 +45,7 @@ from .bank import Bank
 from .faults import Fault, parse_fault
 from .line import Counters, Line, SlaveLine, Speed
 from .master import SLOT, SLOT_SLOW, MasterLine
+from .modbus_tcp import Manners, ModbusTcpGateway, serve_modbus_tcp
 from .pack import Outcome, Pack, Write, Writing
 from .registers import Block
 from .replay import ReplayLine, load_capture
@@ -61,7 +63,9 @@ __all__ = [
     "Counters",
     "Fault",
     "Line",
+    "Manners",
     "MasterLine",
+    "ModbusTcpGateway",
     "Outcome",
     "Pack",
     "PtyServer",
@@ -74,6 +78,7 @@ __all__ = [
     "Writing",
     "load_capture",
     "parse_fault",
+    "serve_modbus_tcp",
     "serve_pty",
     "serve_tcp",
     "trios",

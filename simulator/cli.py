@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import fields
 import json
 from pathlib import Path
 import signal
@@ -14,6 +15,7 @@ from .can import CAN_KINDS, BusEndpoint, cli as can
 from .faults import KINDS, Fault, parse_fault
 from .line import Line, LineOptions, SlaveLine, Speed
 from .master import SLOT, MasterLine
+from .modbus_tcp import Manners, ModbusTcpGateway
 from .replay import CHUNK, ReplayLine, load_capture
 from .server import Endpoint, PtyServer, TcpServer
 
@@ -70,6 +72,13 @@ def _chunk(text: str) -> list[int]:
 def _fault(text: str) -> Fault:
     try:
         return can.parse_any_fault(text, parse_fault)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _manners(text: str) -> Manners:
+    try:
+        return Manners.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -138,6 +147,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="LINK",
         help="a USB adapter, with a symbolic link to it if named",
     )
+    wire.add_argument(
+        "--modbus-tcp",
+        type=_tcp,
+        metavar="HOST:PORT",
+        help="a gateway that converts Modbus TCP, and loses everything else",
+    )
     can.add_wires(wire, _tcp)
     add(
         "--fault",
@@ -146,6 +161,13 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KIND[:PARAMETER=VALUE…]",
         help=f"repeatable; kinds: {', '.join(KINDS)}; on CAN: {', '.join(CAN_KINDS)}",
+    )
+    add(
+        "--gateway",
+        type=_manners,
+        metavar="NAME=VALUE[,…]",
+        help="how that gateway behaves: "
+        + ", ".join(field.name for field in fields(Manners)),
     )
     add("--seed", type=int, default=0, metavar="N", help="makes chance repeatable")
     add(
@@ -218,6 +240,15 @@ def endpoint(options: argparse.Namespace) -> Endpoint:
         return can.endpoint(options)
     if wrong := [fault.kind for fault in options.fault if fault.kind not in KINDS]:
         raise ValueError(f"{wrong[0]} happens on a CAN bus only")
+    if options.modbus_tcp is not None:
+        if options.replay is not None or options.role != "slaves":
+            raise ValueError("a gateway that converts asks packs: it overhears nothing")
+        host, port = options.modbus_tcp
+        return ModbusTcpGateway(
+            _line(options), host, port, manners=options.gateway, seed=options.seed
+        )
+    if options.gateway is not None:
+        raise ValueError("only a gateway that converts has manners: add --modbus-tcp")
     return _endpoint(_line(options), options.tcp, options.pty)
 
 

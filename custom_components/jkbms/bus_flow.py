@@ -62,6 +62,15 @@ def moves(entry: ConfigEntry, found: Mapping[int, BmsState]) -> dict[str, int]:
     return new | dict(zip(displaced, free, strict=False))
 
 
+def addresses_after(entry: ConfigEntry, found: Mapping[int, BmsState]) -> set[int]:
+    """Return where the packs of an entry are once those found have moved."""
+    moved = moves(entry, found)
+    return {
+        moved.get(subentry.subentry_id, subentry.data[CONF_ADDRESS])
+        for subentry in bms_subentries(entry)
+    }
+
+
 @asynccontextmanager
 async def paused(hass: HomeAssistant, entry: ConfigEntry | None) -> AsyncIterator[None]:
     """Take an entry off its port, and put it back whatever happens.

@@ -33,6 +33,7 @@ from .transport.health import (
     Trouble,
     is_sleepy,
 )
+from .transport.link import is_modbus
 from .transport.tape import ByteTape, CanTape
 
 if TYPE_CHECKING:
@@ -61,7 +62,15 @@ class BusHealth:
         now = hass.loop.time()
         tape = bus.tape
         self.kind = _kind(bus)
-        self._doctor = Doctor(self.kind, tape.connections, self._raw, self._shown, now)
+        self._converted = is_modbus(bus.url)
+        self._doctor = Doctor(
+            self.kind,
+            tape.connections,
+            self._raw,
+            self._shown,
+            now,
+            converted=self._converted,
+        )
         self.health = Health.STARTING
         self.troubles: Mapping[Trouble, Mapping[str, str]] = {}
         """What Repairs tells of."""
@@ -151,15 +160,23 @@ class BusHealth:
                 packs=packs,
             )
         heard, refused, yielded = tape.heard_bytes, 0, False
+        last_heard = tape.last_heard
         if isinstance(machine, Master):
             traffic = machine.line.traffic
             heard -= traffic[Traffic.ECHOES] * _REQUEST
             refused, yielded = traffic[Traffic.REFUSALS], machine.yielded
+            if self._converted:
+                # What the gateway says of absent packs was not said by a pack.
+                stations = machine.stations.values()
+                refused = sum(s.counts.refused for s in stations)
+                if not any(s.counts.refused and not s.misses for s in stations):
+                    answers = [s.heard for s in stations if s.heard is not None]
+                    last_heard = max(answers, default=None)
         return Sample(
             status=status,
             yielded=yielded,
             heard=heard,
-            last_heard=tape.last_heard,
+            last_heard=last_heard,
             useless=_discarded(machine),
             refused=refused,
             good=good,

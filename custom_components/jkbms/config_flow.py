@@ -26,7 +26,7 @@ import probatio
 
 from .bank_flow import BankFlow
 from .bank_members import FEWEST_PACKS, known_packs
-from .bus_flow import is_met, moves, paused
+from .bus_flow import addresses_after, is_met, moves, paused
 from .can_flow import CanFlow, shown
 from .const import (
     CONF_ALLOW_WRITING,
@@ -53,6 +53,7 @@ from .subentries import bms_subentries, heard_title, subentry_data, suggested_ti
 from .subentry_flow import BmsSubentryFlow
 from .transport.can_port import CanPort, Channel
 from .transport.can_probe import CanHeard
+from .transport.link import is_modbus
 from .transport.probe import Scanned
 
 _LISTEN_SHARE: Final = 0.3
@@ -68,6 +69,7 @@ _CHOICES: Final = {
     Finding.CUT_FRAMES: ("listen", "scan", "port"),
     Finding.MODBUS_TCP: ("scan", "port"),
     "strangers": ("scan", "port"),
+    "address_0": ("scan", "port"),
 }
 """What can be done about each finding. The names are steps of the flow."""
 _NEVER_ANYWAY: Final = ("known_line", "confirm_scan", Finding.FOREIGN_MASTER)
@@ -183,6 +185,12 @@ class JkBmsConfigFlow(
     ) -> ConfigFlowResult:
         """Say that none of the packs on this line is one of the entry's."""
         return self._show_choices("strangers")
+
+    async def async_step_address_0(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Say that a pack at address 0 cannot be asked through this gateway."""
+        return self._show_choices("address_0")
 
     async def async_step_confirm(
         self, user_input: dict[str, Any] | None = None
@@ -332,6 +340,8 @@ class JkBmsConfigFlow(
         entry = self._get_reconfigure_entry()
         if not is_met(entry, self._found):
             return "strangers"
+        if is_modbus(self._device) and 0 in addresses_after(entry, self._found):
+            return "address_0"
         await self._async_apply(entry, Mode.MASTER)
         return "reconfigured"
 

@@ -16,6 +16,7 @@ from .control import ControlCoordinator
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .mode import Mode, mode_of
 from .pack import Pack
+from .protocol.approach import Approach
 from .protocol.bank_state import BANK_DATA
 from .protocol.can.machine import CanListener
 from .protocol.datum import Quantity
@@ -153,6 +154,7 @@ def _machine(now: float, machine: Master | Listener | CanListener) -> dict[str, 
     if isinstance(machine, Master):
         return {
             "another_master": machine.yielded,
+            "registers_only": machine.registers_only,
             "traffic": dict(machine.line.traffic),
             "plan": asdict(machine.plan),
         }
@@ -176,6 +178,18 @@ def _pacing(station: Station) -> dict[str, Any]:
         "slowest_answer": station.patience.worst,
         "cycle": station.cycle,
         "misses": station.misses,
+        **_approach(station.approach),
+    }
+
+
+def _approach(approach: Approach) -> dict[str, Any]:
+    """Return what is read by registers, and how much of it at once and in all."""
+    return {
+        "by_registers": sorted(block.label for block in approach.by_registers),
+        "registers": {
+            block.label: {"at_once": extent.words, "all": extent.end}
+            for block, extent in approach.reach.extents.items()
+        },
     }
 
 

@@ -21,18 +21,23 @@ from .bank_members import bus_entries
 from .bus_flow import UNKNOWN, describe, paused
 from .const import DOMAIN
 from .mode import device_of
-from .ports import async_resolve, async_same_port
+from .ports import async_resolve, async_same_port, other_mode
 from .protocol.state import BmsState
 from .protocol.survey import LISTEN_FOR, Finding
 from .subentries import control_lines
-from .transport.link import LinkError, LinkFault
+from .transport.link import LinkError, LinkFault, is_modbus
 from .transport.probe import Scanned, async_listen, async_scan
 
 _LOGGER = logging.getLogger(__name__)
 _EXAMPLES: Final = {
     "gateway": "192.168.1.50:8899",
     "rfc2217": "rfc2217://192.168.1.50:4000",
+    "modbus": "modbus-tcp://192.168.1.50:502",
 }
+_FIRST_MODE: Final = 0.9
+"""Of the progress bar; a gateway seldom has to be asked in its other mode too."""
+_HINTS: Final = {False: Finding.MODBUS_TCP, True: Finding.SILENCE}
+"""What a scan finds, transparent or as Modbus TCP, where the gateway has the other mode."""
 
 
 class LineFlow[
@@ -127,6 +132,13 @@ class LineFlow[
         """Say that the adapter or the gateway loses bytes."""
         return self._show_choices(Finding.CUT_FRAMES)
 
+    async def async_step_as_modbus(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ResultT:
+        """Ask again, as a gateway that converts wants to be asked."""
+        self._device = other_mode(self._device) or self._device
+        return await self.async_step_scan(user_input)
+
     async def async_step_modbus_tcp(
         self, user_input: dict[str, Any] | None = None
     ) -> ResultT:
@@ -169,9 +181,15 @@ class LineFlow[
         )
 
     def _show_choices(self, step: str) -> ResultT:
+        options = list(self._choices(step))
+        if is_modbus(self._device):
+            # Nothing can be overheard through a gateway that converts.
+            options = [option for option in options if option != "follow"]
+        elif step == Finding.SILENCE and other_mode(self._device) is not None:
+            options.insert(1, "as_modbus")
         return self.async_show_menu(
             step_id=step,
-            menu_options=self._choices(step),
+            menu_options=tuple(options),
             description_placeholders=self._placeholders,
         )
 
@@ -207,18 +225,53 @@ class LineFlow[
 
     async def _async_listen(self, share: float = 1.0) -> str:
         report = self._reporter(0.0, share)
-        listened = await async_listen(self._device, report, LISTEN_FOR)
+        transparent = other_mode(self._device) if is_modbus(self._device) else None
+        try:
+            listened = await async_listen(
+                transparent or self._device, report, LISTEN_FOR
+            )
+        except LinkError as error:
+            if transparent is None or error.fault is not LinkFault.LOST:
+                raise
+            # A gateway that converts may hang up on who says nothing.
+            return "confirm_scan"
         self._heard = tuple(pack.address for pack in listened.packs)
         if listened.finding is Finding.SILENCE:
             return "confirm_scan"
+        # One that converts passes on nothing by itself: this one does not.
+        self._device = transparent or self._device
         return listened.finding
 
     async def _async_scan(self, begin: float = 0.0) -> str:
-        scanned = await async_scan(self._device, self._reporter(begin, 1.0))
+        scanned = await self._async_ask(begin)
         self._found = dict(sorted(scanned.found.items()))
         if scanned.finding is not Finding.PACKS:
             return scanned.finding
         return await self._async_scanned(scanned)
+
+    async def _async_ask(self, begin: float) -> Scanned:
+        """Ask who is there; a gateway in the mode that it turns out to have."""
+        other = other_mode(self._device)
+        middle = 1.0 if other is None else begin + _FIRST_MODE * (1.0 - begin)
+        report = self._reporter(begin, middle)
+        scanned: Scanned | LinkError
+        try:
+            scanned = await async_scan(self._device, report)
+        except LinkError as error:
+            # A gateway may hang up on who speaks what it does not know.
+            if other is None or error.fault is not LinkFault.LOST:
+                raise
+            scanned = error
+        else:
+            if other is None or scanned.finding is not _HINTS[is_modbus(self._device)]:
+                return scanned
+        second = await async_scan(other, self._reporter(middle, 1.0))
+        if second.finding is not Finding.SILENCE:
+            self._device = other
+            return second
+        if isinstance(scanned, LinkError):
+            raise scanned
+        return scanned
 
     def _reporter(self, begin: float, end: float) -> Callable[[float], None]:
         """Return what moves this part of the progress bar, per cent by per cent."""

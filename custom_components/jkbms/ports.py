@@ -4,13 +4,21 @@ import os
 from pathlib import Path
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from homeassistant.components import usb
 from homeassistant.core import HomeAssistant
 
-_GATEWAYS: Final = {"socket": "socket", "tcp": "socket", "rfc2217": "rfc2217"}
+from .transport.link import MODBUS_SCHEME, is_modbus
+
+_GATEWAYS: Final = {
+    "socket": "socket",
+    "tcp": "socket",
+    "rfc2217": "rfc2217",
+    MODBUS_SCHEME: MODBUS_SCHEME,
+}
 """Schemes of a host and a port, and the one spelling of each."""
+_MODBUS_PORT: Final = 502
 _PROXY: Final = "esphome-hass"
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?")
 
@@ -28,6 +36,8 @@ def normalise(text: str) -> str | None:
     if parts.scheme == _PROXY:
         return text
     host = _host(parts)
+    if port is None and parts.scheme == MODBUS_SCHEME:
+        port = _MODBUS_PORT
     if parts.scheme not in _GATEWAYS or host is None or not port:
         return None
     if parts.path.strip("/") or parts.username is not None:
@@ -45,11 +55,26 @@ async def async_resolve(hass: HomeAssistant, text: str) -> str | None:
 
 async def async_same_port(hass: HomeAssistant, one: str, other: str) -> bool:
     """Tell whether two addresses lead to one port, under whichever names."""
-    if one == other:
+    if _transparent(one) == _transparent(other):
         return True
     if not (one.startswith("/") and other.startswith("/")):
         return False
     return await hass.async_add_executor_job(_same_file, one, other)
+
+
+def other_mode(device: str) -> str | None:
+    """Return the same gateway as it is reached in its other mode; None where it has none."""
+    parts = urlsplit(device)
+    if is_modbus(device):
+        return urlunsplit(parts._replace(scheme="socket"))
+    if parts.scheme == "socket":
+        return urlunsplit(parts._replace(scheme=MODBUS_SCHEME))
+    return None
+
+
+def _transparent(device: str) -> str:
+    """Return one name for a port of a gateway, whatever its mode."""
+    return (other_mode(device) if is_modbus(device) else None) or device
 
 
 async def async_name(hass: HomeAssistant, device: str) -> str:

@@ -10,7 +10,7 @@ from homeassistant.config_entries import (
     ConfigSubentryFlow,
     SubentryFlowResult,
 )
-from homeassistant.const import CONF_ADDRESS
+from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.helpers.selector import (
     SelectSelector,
     SelectSelectorConfig,
@@ -26,6 +26,7 @@ from .mode import Mode, mode_of
 from .protocol.fields import MAX_ADDRESS
 from .protocol.state import BmsState
 from .subentries import bms_subentries, free_title, subentry_data
+from .transport.link import is_modbus
 
 _SERIAL_NUMBER: Final = re.compile(r"[0-9A-Za-z]{8,16}")
 """11 digits, or 15 characters in newer firmware (rs485.md 2.7)."""
@@ -140,6 +141,10 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         address = int(user_input[CONF_ADDRESS])
         if subentry is not None and address == subentry.data[CONF_ADDRESS]:
             return self.async_update_and_abort(entry, subentry)
+        if address == 0 and is_modbus(entry.data[CONF_DEVICE]):
+            return self._show_address(
+                step, subentry, others, address, error="address_0"
+            )
         state = await entry.runtime_data.async_identify(address)
         if state is None:
             return self._show_address(

@@ -127,11 +127,13 @@ def quick_looks() -> Iterator[None]:
     """Let the looks at a line take moments: silence costs as long as one waits for it."""
     network = Timing(answer=0.05, gap=0.05)
     serial = Timing(answer=0.05, gap=0.05)
+    modbus = Timing(answer=0.2, gap=0.05, least=0.15, registers=True)
     package = "custom_components.jkbms"
     with (
         patch(f"{package}.line_flow.LISTEN_FOR", 0.25),
         patch(f"{package}.transport.link.NETWORK", network),
         patch(f"{package}.transport.link.SERIAL", serial),
+        patch(f"{package}.transport.link.MODBUS_TCP", modbus),
         patch(f"{package}.protocol.scan.NETWORK", network),
         patch(f"{package}.protocol.pacing._TIMEOUT_MIN", 0.04),
         patch(f"{package}.protocol.scan._MBAP_WAIT", 0.3),

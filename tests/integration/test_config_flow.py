@@ -471,7 +471,7 @@ async def test_silence_is_explained_and_asking_again_finds_packs_that_woke_up(
     dialog = await _add(hass, gateway.url)
     await dialog.choose("scan")
     assert dialog.step == "silence"
-    assert dialog.shown["menu_options"] == ("scan", "follow", "port")
+    assert dialog.shown["menu_options"] == ("scan", "as_modbus", "follow", "port")
     await dialog.choose("port")
     assert dialog.step == "rs485"
     assert dialog.errors == {}

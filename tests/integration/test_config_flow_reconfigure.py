@@ -205,7 +205,13 @@ async def test_a_silent_port_may_be_taken_anyway(
         await dialog.submit(device=silent.url)
         await dialog.choose("scan")
         assert dialog.step == "silence"
-        assert dialog.shown["menu_options"] == ("scan", "follow", "port", "use_anyway")
+        assert dialog.shown["menu_options"] == (
+            "scan",
+            "as_modbus",
+            "follow",
+            "port",
+            "use_anyway",
+        )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("custom_components.jkbms.coordinator._FIRST_VALUES", 0.1)
             await dialog.choose("use_anyway")

@@ -28,6 +28,9 @@ BY_ID = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"
         ("socket://gateway:4196", "socket://gateway:4196"),
         ("[fd00::7]:4196", "socket://[fd00::7]:4196"),
         ("RFC2217://Pi:4000", "rfc2217://pi:4000"),
+        ("modbus-tcp://EW11.local", "modbus-tcp://ew11.local:502"),
+        ("Modbus-TCP://10.0.0.5:1502/", "modbus-tcp://10.0.0.5:1502"),
+        ("modbus-tcp://", None),
         (
             "esphome-hass://esphome/01ABC?port_name=Bus",
             "esphome-hass://esphome/01ABC?port_name=Bus",
@@ -76,6 +79,8 @@ async def test_two_names_of_one_port_are_known_as_the_same(
     assert await async_same_port(hass, str(alias), "/dev/null")
     assert not await async_same_port(hass, str(alias), "/dev/zero")
     assert not await async_same_port(hass, "socket://a:1", "socket://a:2")
+    assert await async_same_port(hass, "socket://a:1", "modbus-tcp://a:1")
+    assert not await async_same_port(hass, "socket://a:1", "modbus-tcp://a:2")
     assert not await async_same_port(hass, "/dev/null", "socket://a:2")
 
 

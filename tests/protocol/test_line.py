@@ -92,13 +92,13 @@ def test_a_read_is_answered_by_its_words() -> None:
     ]
 
 
-def test_a_reply_that_comes_when_none_is_awaited_is_nothing() -> None:
+def test_a_reply_that_comes_after_it_was_given_up_is_told_to_be_late() -> None:
     line = asking(READ)
     tick(line, 0.6)
-    assert receive(line, ReadReply(1, bytes(4)).encode(), 0.7) == []
+    assert receive(line, ReadReply(1, bytes(4)).encode(), 0.7) == [Late(1)]
     # A read heard and its reply are somebody else's.
     events = receive(line, READ.encode() + ReadReply(1, bytes(4)).encode(), 5.0)
-    assert events == [Foreign(1)]
+    assert events[0] == Foreign(1)
 
 
 def test_silence_ends_a_request() -> None:
@@ -183,9 +183,7 @@ def test_the_last_frame_before_the_ack_is_the_answer() -> None:
 
 def test_an_ack_of_another_bms_takes_its_frame_with_it() -> None:
     line = asking()
-    assert receive(line, FRAME.data + ack_of(2, Block.LIVE)) == [
-        Late(Ack(2, 0x1620, 1))
-    ]
+    assert receive(line, FRAME.data + ack_of(2, Block.LIVE)) == [Late(2)]
     assert line.busy
     assert receive(line, ack_of(1, Block.LIVE)) == [Unanswered(ASK, Missing.DAMAGED)]
 
@@ -193,14 +191,12 @@ def test_an_ack_of_another_bms_takes_its_frame_with_it() -> None:
 def test_an_answer_after_its_time_is_late() -> None:
     line = asking()
     tick(line, 0.5)
-    assert receive(line, ANSWER, 0.9) == [Late(Ack(1, 0x1620, 1))]
+    assert receive(line, ANSWER, 0.9) == [Late(1)]
     assert line.traffic[Traffic.LATE] == 1
 
 
 def test_an_ack_of_another_quantity_is_not_ours() -> None:
-    assert receive(asking(WRITE), Ack(1, 0x1070, 1).encode()) == [
-        Late(Ack(1, 0x1070, 1))
-    ]
+    assert receive(asking(WRITE), Ack(1, 0x1070, 1).encode()) == [Late(1)]
 
 
 def test_an_exception_refuses_a_write_and_a_read() -> None:
@@ -302,12 +298,12 @@ def test_an_ack_of_address_0_is_an_answer_where_we_ask_it() -> None:
     assert [type(e) for e in receive(line, FRAME.data + ack_of(0, Block.LIVE))] == [
         Answered
     ]
-    assert receive(line, ack_of(0, Block.LIVE), 1.0) == [Late(Ack(0, 0x1620, 1))]
+    assert receive(line, ack_of(0, Block.LIVE), 1.0) == [Late(0)]
 
 
 def test_a_foreign_answer_without_a_request_of_ours_is_late() -> None:
     line = Line(SERIAL, (1,))
-    assert receive(line, ANSWER) == [Late(Ack(1, 0x1620, 1))]
+    assert receive(line, ANSWER) == [Late(1)]
     assert receive(line, b"\xee" * 3) == []
 
 
@@ -328,7 +324,7 @@ def test_a_link_opened_anew_has_forgotten_what_was_under_way() -> None:
     assert not line.busy
     assert line.deadline is None
     assert line.last_byte == float("-inf")
-    assert receive(line, ANSWER[100:], 1.0) == [Late(Ack(1, 0x1620, 1))]
+    assert receive(line, ANSWER[100:], 1.0) == [Late(1)]
     # But not what was sent: a gateway may hand the echo to its next client.
     assert receive(line, ASK.encode(), 1.1) == []
     assert receive(line, ASK.encode(), 1.2) == [Foreign(1)]

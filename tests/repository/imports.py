@@ -61,11 +61,11 @@ RULES: Final = (
         allows=lambda name: is_standard_library(name) or within(name, PROTOCOL),
     ),
     Rule(
-        says="transport imports the standard library, serialx, python-can, protocol and itself",
+        says="transport imports the standard library, serialx, python-can, pymodbus, protocol and itself",
         modules=(TRANSPORT,),
         allows=lambda name: (
             is_standard_library(name)
-            or within(name, "serialx", "can", PROTOCOL, TRANSPORT)
+            or within(name, "serialx", "can", "pymodbus", PROTOCOL, TRANSPORT)
         ),
     ),
     Rule(

@@ -283,7 +283,8 @@ def test_a_capture_is_played_instead_of_packs() -> None:
         (["--chunk", "1,,2"], "'1,,2' is no size of chunks"),
         (["--control-tcp", "5020"], "'5020' is not HOST:PORT"),
         (["--control-tcp", "127.0.0.1:0", "--control-pty"], "not allowed with"),
-        (["--modbus-tcp", "127.0.0.1:0"], "unrecognized arguments"),
+        (["--modbus-tcp", "5020"], "'5020' is not HOST:PORT"),
+        (["--modbus-tcp", "127.0.0.1:0", "--pty"], "not allowed with"),
     ],
 )
 def test_wrong_usage_is_told_and_ends_with_2(

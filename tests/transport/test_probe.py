@@ -169,3 +169,19 @@ async def test_a_look_that_is_given_up_leaves_the_port(probe: Probe) -> None:
         with pytest.raises(asyncio.CancelledError):
             await looking
         assert await can_be_opened(server.url)
+
+
+async def test_a_gateway_that_takes_one_connection_in_all_is_silent_and_not_refusing() -> (
+    None
+):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.close()
+        while await reader.read(1024):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    scanned = await async_scan(url, lambda _: None)
+    assert scanned.finding is Finding.SILENCE
+    assert scanned.found == {}

@@ -7,10 +7,10 @@ nor data can be chosen here (rs485.md 2.8).
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 import struct
-from typing import Final, override
+from typing import Any, Final, override
 
 from .codecs import BMS_EPOCH, Value
-from .datum import Block, Firmware
+from .datum import Block, Field, Firmware
 from .errors import InvalidValueError
 from .fence import CLOCK, EMERGENCY
 from .fields import BMS_CLOCK, EMERGENCY_TIME_LEFT, MAX_ADDRESS, V11
@@ -82,10 +82,14 @@ class _CommandJob(ProvenJob):
     """A command, proven by a value of the live block."""
 
     def __init__(
-        self, address: int, layout: Layout | None, firmware: Firmware | None
+        self,
+        address: int,
+        field: Field[Any],
+        layout: Layout | None,
+        firmware: Firmware | None,
     ) -> None:
         """Begin; other firmware has other actions at these registers (rs485.md 2.8)."""
-        super().__init__(address, Block.LIVE, known=True)
+        super().__init__(address, field, known=True)
         self._firmware = firmware
         if layout is not Layout.JK02_32S or firmware is None or firmware < V11:
             self.result = WriteResult(Outcome.UNSUPPORTED)
@@ -103,7 +107,7 @@ class ClockJob(_CommandJob):
         self, command: SetClock, layout: Layout | None, firmware: Firmware | None
     ) -> None:
         """Begin with reading the clock."""
-        super().__init__(command.address, layout, firmware)
+        super().__init__(command.address, BMS_CLOCK, layout, firmware)
         self.command = command
         self._read_at = 0.0
         self._seen_at = 0.0
@@ -140,7 +144,7 @@ class EmergencyJob(_CommandJob):
         self, command: StartEmergency, layout: Layout | None, firmware: Firmware | None
     ) -> None:
         """Begin with reading whether it is on already."""
-        super().__init__(command.address, layout, firmware)
+        super().__init__(command.address, EMERGENCY_TIME_LEFT, layout, firmware)
         self.command = command
 
     @override

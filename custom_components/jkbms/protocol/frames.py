@@ -84,6 +84,12 @@ class ExceptionCode(IntEnum):
     GATEWAY_NO_RESPONSE = 11
 
 
+UNREACHED: Final = frozenset(
+    {ExceptionCode.GATEWAY_PATH, ExceptionCode.GATEWAY_NO_RESPONSE}
+)
+"""What a gateway says where no BMS has answered it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A 300-byte frame whose sum is right; whose it is only its ACK can tell."""

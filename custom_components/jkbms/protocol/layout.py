@@ -18,6 +18,7 @@ from .fields import (
     FIELDS_OF,
     MOS_TEMPERATURE,
 )
+from .frames import FRAME_SIZE
 
 FRAME_HEAD: Final = 6
 """Bytes of a frame before its block: magic, type, counter."""
@@ -193,6 +194,8 @@ def decode_block(
     the firmware is not known (0x1116, rs485.md 5.1).
     """
     plan = _plan(block, layout, order, firmware)
+    if len(data) - offset < plan.unpacker.size:
+        return _decode_beginning(data, block, layout, firmware, order, offset)
     raw = plan.unpacker.unpack_from(data, offset)
     values: dict[str, Value] = {key: raw[at] for key, at in plan.integers}
     values |= {key: raw[at] / divisor for key, at, divisor in plan.scaled}
@@ -205,6 +208,29 @@ def decode_block(
     values |= plan.absent
     if block is Block.LIVE:
         _forget_absent_cells(values)
+    return values
+
+
+def _decode_beginning(
+    data: bytes,
+    block: Block,
+    layout: Layout,
+    firmware: Firmware | None,
+    order: ByteOrder,
+    offset: int,
+) -> dict[str, Value]:
+    """Return the values of a block whose end is missing: what lay there is unknown."""
+    held = len(data) - offset
+    whole = data.ljust(FRAME_SIZE, b"\0")
+    values = decode_block(
+        whole, block, layout, firmware=firmware, order=order, offset=offset
+    )
+    for field in FIELDS_OF[block]:
+        where = place(field, layout)
+        if where and field.key in values:
+            start, code = where
+            if start + struct.calcsize(f"<{code}") > held:
+                values[field.key] = None
     return values
 
 
@@ -255,7 +281,7 @@ def recognise(frame: bytes) -> Layout | None:
         case 0x01:
             if frame[6:10] == b"\x00\x00\x80\x3f" and not any(frame[10:34]):
                 return Layout.JK04
-            return Layout.JK02_32S if frame[287] else Layout.JK02_24S
+            return Layout.JK02_32S if any(frame[287:288]) else Layout.JK02_24S
         case 0x02:
             return _recognise_live(frame)
         case 0x03:
@@ -273,7 +299,7 @@ def _recognise_live(frame: bytes) -> Layout | None:
         return Layout.JK04
     # A broken sense wire breaks the rule of the mask just when the data matters
     # most; the footer of a 32-cell board still tells it from the older ones.
-    return Layout.JK02_32S if frame[287] else None
+    return Layout.JK02_32S if any(frame[287:288]) else None
 
 
 def _mask_fits(frame: bytes, *, cells: int, mask_at: int) -> bool:

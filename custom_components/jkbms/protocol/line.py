@@ -73,9 +73,9 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """An ACK to a request that was given up before."""
+    """The answer to a request that was given up before."""
 
-    ack: Ack
+    address: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class Line:
                 yield Foreign(MASTER)
             else:
                 self.traffic[Traffic.LATE] += 1
-                yield Late(ack)
+                yield Late(ack.address)
             return
         self._pending = None
         if request.block is None:
@@ -285,7 +285,14 @@ class Line:
 
     def _take_reply(self, reply: ReadReply, now: float) -> Iterator[LineEvent]:
         pending = self._pending
-        if pending is None or not isinstance(pending.request, ReadRequest):
+        request = pending.request if pending else None
+        if (
+            pending is None
+            or not isinstance(request, ReadRequest)
+            or (request.address, 2 * request.words) != (reply.address, len(reply.data))
+        ):
+            self.traffic[Traffic.LATE] += 1
+            yield Late(reply.address)
             return
         self._pending = None
         yield self._answered(pending, now, data=reply.data)

@@ -73,8 +73,12 @@ class Message:
 
 
 def masked_frame(frame: bytes) -> bytes:
-    """Return a frame, whole and with a right sum, without what is private in it."""
-    content = bytearray(frame[FRAME_HEAD:-1])
+    """Return a frame, whole and with a right sum, without what is private in it.
+
+    What could not be read of its end is shown as 0.
+    """
+    size = FRAME_SIZE - FRAME_HEAD - 1
+    content = bytearray(frame[FRAME_HEAD : FRAME_HEAD + size].ljust(size, b"\0"))
     if frame[4] == Block.DEVICE.frame_type:
         content[_HIDDEN.start : _HIDDEN.stop] = bytes(len(_HIDDEN))
     return build_frame(frame[4], bytes(content), frame[5])

@@ -6,15 +6,17 @@ bytes to send and when it wants to be called again at the latest.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field as dataclass_field
-from typing import Final, assert_never
+from typing import Final
 
+from .approach import Approach
 from .attribution import Attributed, Attributor
 from .budget import WriteBudget
-from .commands import ClockJob, Command, EmergencyJob, SetClock, StartEmergency
 from .datum import BLOCK_OF_TYPE, Block
-from .frames import Discarded, Frame, trigger
+from .frames import UNREACHED, Discarded, Frame, Request
 from .garbling import Garbling
-from .line import Answered, Foreign, Late, Line, Missing, Refused, Unanswered
+from .jobs import Job, Wish, ends, job_of, oldest_of_each
+from .line import Answered, Foreign, Late, Line, LineEvent, Missing, Refused, Unanswered
+from .modbus_map import BlockRead, holds
 from .pacing import Pace, Patience, Timing
 from .settings_job import SettingsJob, Transaction
 from .station import (
@@ -29,10 +31,7 @@ from .station import (
     Written,
 )
 from .stream import Framer
-from .write_job import Ask, Write, WriteJob
-from .writing import Change
-
-type Job = WriteJob | ClockJob | EmergencyJob | SettingsJob
+from .write_job import Ask, Write
 
 _GONE_AFTER: Final = 30.0
 _SILENT_AFTER: Final = 3
@@ -77,6 +76,7 @@ class AskedStation(Station):
     unverified: bool = True
     """Whether another BMS may have taken its place since its device info was read."""
     garbling: Garbling = dataclass_field(default_factory=Garbling)
+    approach: Approach = dataclass_field(default_factory=Approach)
 
     @property
     def clashes(self) -> bool:
@@ -108,6 +108,8 @@ class Master:
         self._asking: Job | Block | None = None
         self.budget = WriteBudget()
         """How often each register may be written; what is asked for is held to it."""
+        self._read: BlockRead | None = None
+        """A block that comes register by register, as far as it has come."""
         self._since_aside = 0
         """Requests since the last of those that give way to others."""
         self._heard_framer = Framer()
@@ -119,9 +121,11 @@ class Master:
         self._foreign_byte = now
         self._connected = False
 
-    @staticmethod
-    def _all_due(now: float) -> dict[Block, float]:
-        order = (Block.LIVE, Block.DEVICE, Block.SETTINGS)
+    def _all_due(self, now: float) -> dict[Block, float]:
+        order = [Block.LIVE, Block.DEVICE, Block.SETTINGS]
+        if self._timing.registers:
+            # No head of a frame tells whose these are: the device info does.
+            order.sort(key=lambda block: block is not Block.DEVICE)
         return {block: now + _SETTLE * place for place, block in enumerate(order)}
 
     def connected(self, now: float) -> None:
@@ -135,47 +139,23 @@ class Master:
         self._heard_framer.clear()
         self._attributor = Attributor()
         self._foreign_heard = now
-        self._asking = None
+        self._asking = self._read = None
         for station in self.stations.values():
             station.due |= self._all_due(now)
             station.misses = 0
+            station.approach.forget()
 
     def disconnected(self, now: float) -> tuple[Event, ...]:
         """Give up what was under way: the link is gone."""
         self._connected = False
         self.line.reset()
-        self._asking = None
+        self._asking = self._read = None
         return (*self._abandon(self._jobs), *self._departures(now))
 
-    def submit(self, wish: Change | Command | Transaction) -> None:
+    def submit(self, wish: Wish) -> None:
         """Queue what is to be written; `Written` or `Settled` tells how it ended."""
         state = self.stations[wish.address].state
-        layout, firmware = state.layout, state.firmware
-        job: Job
-        match wish:
-            case Change():
-                job = WriteJob(
-                    wish,
-                    layout,
-                    firmware,
-                    known=wish.field.block in state.seen,
-                    budget=self.budget,
-                )
-            case Transaction():
-                job = SettingsJob(
-                    wish,
-                    layout,
-                    firmware,
-                    known=frozenset(state.seen),
-                    budget=self.budget,
-                )
-            case SetClock():
-                job = ClockJob(wish, layout, firmware)
-            case StartEmergency():
-                job = EmergencyJob(wish, layout, firmware)
-            case _:
-                assert_never(wish)
-        self._jobs.append(job)
+        self._jobs.append(job_of(wish, state, self.budget))
 
     def cancel(self, transaction: Transaction) -> None:
         """Write nothing further of a transaction and put back what was written of it."""
@@ -198,6 +178,8 @@ class Master:
     def remove(self, address: int) -> None:
         """Ask an address no longer; an answer or a change under way is dropped."""
         del self.stations[address]
+        if self._read is not None and self._read.address == address:
+            self._read = None
         self._dropped += self._abandon([j for j in self._jobs if j.address == address])
 
     def advance(self, now: float, data: bytes = b"") -> Step:
@@ -221,6 +203,11 @@ class Master:
         return Step(send, self._wake(now), tuple(events))
 
     @property
+    def registers_only(self) -> bool:
+        """Whether the line carries Modbus alone, so that triggers are of no use."""
+        return self._timing.registers
+
+    @property
     def asking(self) -> bool:
         """Whether it sends requests, so that something should be heard."""
         return self._may_send and bool(self.stations)
@@ -233,25 +220,42 @@ class Master:
 
     def _handle(
         self,
-        happened: Answered | Refused | Unanswered | Late | Foreign,
+        happened: LineEvent,
         now: float,
         events: list[Event],
     ) -> None:
+        if self._read is not None and not isinstance(happened, Late | Foreign):
+            whole = self._read.take(happened)
+            if whole is None:
+                self._part_came(happened)
+                return
+            self._read, happened = None, whole
         match happened:
             case _ if self.yielded:
                 pass
             case Foreign():
                 self._yield_bus(happened, now, events)
-            case Late(ack):
-                if station := self.stations.get(ack.address):
+            case Late(address):
+                if station := self.stations.get(address):
                     # It does answer, only slower than was waited for.
                     station.patience.took(2 * station.patience.timeout)
             case Answered():
                 self._answered(happened, now, events)
+            case Refused(request, code) if code in UNREACHED:
+                silent = Unanswered(request, Missing.SILENT)
+                self._unanswered(silent, now, events)
             case Refused():
                 self._refused(happened, now, events)
             case _:
                 self._unanswered(happened, now, events)
+
+    def _part_came(self, part: Answered | Refused | Unanswered) -> None:
+        """Take note of how a BMS answers while a block is on its way in."""
+        station = self.stations[part.request.address]
+        if isinstance(part, Answered):
+            station.patience.took(part.latency)
+            self._bus_patience.took(part.latency)
+            station.pace.answered()
 
     def _answered(self, answer: Answered, now: float, events: list[Event]) -> None:
         asking, self._asking = self._asking, None
@@ -262,6 +266,7 @@ class Master:
         self._bus_patience.took(answer.latency)
         station.pace.answered()
         station.garbling.was_whole()
+        station.approach.answered(answer.request, answer.frame)
         events += station.tell_clash(station.clashes)
         frame = answer.frame
         believed = frame is None or self._take_over(station, frame, now, events)
@@ -272,7 +277,8 @@ class Master:
             station.misses += 1
             self._silent(station, now)
         if asking is not None and not isinstance(asking, Block):
-            asking.answered(frame if believed else None, now)
+            told = believed and holds(frame, asking.fields)
+            asking.answered(frame if told else None, now)
             self._close(asking, events)
         elif asking is not None and not believed:
             self._ask_again(station, asking, now)
@@ -313,6 +319,7 @@ class Master:
             return
         station.counts.refused += 1
         station.misses = 0
+        station.approach.trust_triggers()
         if asking is not None and not isinstance(asking, Block):
             asking.refused(refused.code)
             self._close(asking, events)
@@ -322,6 +329,7 @@ class Master:
         station = self.stations.get(missing.request.address)
         if station is None:
             return
+        station.approach.unanswered(missing)
         if missing.missing is Missing.SILENT:
             station.counts.timeouts += 1
             station.garbling.was_silent()
@@ -349,6 +357,7 @@ class Master:
         if not station.alive:
             station.unverified = True
             station.due[Block.DEVICE] = min(station.due[Block.DEVICE], now)
+            station.approach.reach.forget()
             # Longer quiet times did not help: that was not the reason.
             station.pace.forgive()
 
@@ -375,19 +384,12 @@ class Master:
 
     def _abandon(self, jobs: Sequence[Job]) -> list[Written | Settled]:
         """Take jobs off the list and tell how they ended, or how far they came."""
-        told: list[Written | Settled] = []
-        for job in tuple(jobs):
+        ended = tuple(jobs)
+        for job in ended:
             self._jobs.remove(job)
             if self._asking is job:
                 self._asking = None
-            match job:
-                case SettingsJob():
-                    told.append(Settled(job.transaction, job.abandon()))
-                case WriteJob():
-                    told.append(Written(job.change, job.abandon()))
-                case _:
-                    told.append(Written(job.command, job.abandon()))
-        return told
+        return list(ends(ended))
 
     # -- another master -----------------------------------------------------------
 
@@ -402,7 +404,7 @@ class Master:
     def _yield_bus(self, foreign: Foreign, now: float, events: list[Event]) -> None:
         self.yielded = True
         self._foreign_heard = now
-        self._asking = None
+        self._asking = self._read = None
         self.line.reset()
         events += self._abandon(self._jobs)
         events.append(ForeignMaster(foreign.address))
@@ -445,7 +447,9 @@ class Master:
     def _next(self, now: float, events: list[Event]) -> bytes:
         if self.line.busy:
             return b""
-        for job in self._current_jobs():
+        if self._read is not None:
+            return self._read_on(self._read, now)
+        for job in oldest_of_each(self._jobs):
             if sent := self._advance_job(job, now, events):
                 return sent
         if not self.stations:
@@ -458,16 +462,28 @@ class Master:
         self._since_aside = 0 if aside else self._since_aside + 1
         station.due[asked] = self._next_due(station, asked, now)
         self._asking = asked
-        return self.line.send(
-            trigger(station.address, asked), now, self._timeout(station)
-        )
+        request = self._request(station, asked)
+        return self.line.send(request, now, self._timeout(station))
 
-    def _current_jobs(self) -> list[Job]:
-        """Return the oldest change of each BMS: the next one waits for its proof."""
-        first: dict[int, Job] = {}
-        for job in self._jobs:
-            first.setdefault(job.address, job)
-        return list(first.values())
+    def _request(self, station: AskedStation, block: Block) -> Request:
+        """Return what to ask for a block: its trigger, or its first registers."""
+        approach, address = station.approach, station.address
+        asked: Request | BlockRead
+        if self._timing.registers:
+            asked = approach.read(address, block)
+        else:
+            asked = approach.ask(address, block, alive=station.alive)
+        if isinstance(asked, BlockRead):
+            self._read = asked
+            return asked.request
+        return asked
+
+    def _read_on(self, read: BlockRead, now: float) -> bytes:
+        """Ask for more of a block; a BMS needs its quiet time in between too."""
+        station = self.stations[read.address]
+        if now < self._start_of(station, now):
+            return b""
+        return self.line.send(read.request, now, self._timeout(station))
 
     @staticmethod
     def _probe(station: AskedStation) -> Block:
@@ -484,7 +500,7 @@ class Master:
             return b""
         match job.step():
             case Ask(block):
-                request = trigger(station.address, block)
+                request = self._request(station, block)
             case Write(request):
                 self.budget.spend(station.address, request.register, now)
             case _:
@@ -549,7 +565,10 @@ class Master:
             yield deadline
         if self.line.busy:
             return
-        for job in self._current_jobs():
+        if self._read is not None:
+            yield self._start_of(self.stations[self._read.address], now)
+            return
+        for job in oldest_of_each(self._jobs):
             yield self._start_of(self.stations[job.address], job.not_before)
         if self.stations:
             station, block = self._choose(now)

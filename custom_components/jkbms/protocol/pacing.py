@@ -32,10 +32,16 @@ class Timing:
     """Until the first byte of an answer."""
     gap: float
     """Silence inside an answer after which the rest is lost (rs485.md 3.2)."""
+    least: float = 0.0
+    """For which an answer is awaited, however fast the last ones came."""
+    registers: bool = False
+    """Whether it carries Modbus alone: blocks are read by FC03, address 0 is everybody."""
 
 
 SERIAL: Final = Timing(answer=0.5, gap=0.1)
 NETWORK: Final = Timing(answer=1.0, gap=1.0)
+MODBUS_TCP: Final = Timing(answer=2.5, gap=0.1, least=1.0, registers=True)
+"""Its gateway waits for a BMS itself, some of them for 2 s, and takes nothing else meanwhile."""
 
 
 class Pace:
@@ -85,6 +91,7 @@ class Patience:
     def __init__(self, timing: Timing) -> None:
         """Start with what the kind of link asks for."""
         self._initial = timing.answer
+        self._least = timing.least
         self._worst: float | None = None
 
     @property
@@ -93,7 +100,7 @@ class Patience:
         if self._worst is None:
             return self._initial
         wanted = self._worst * _TIMEOUT_FACTOR + _TIMEOUT_MARGIN
-        return min(_TIMEOUT_MAX, max(_TIMEOUT_MIN, wanted))
+        return min(_TIMEOUT_MAX, max(_TIMEOUT_MIN, self._least, wanted))
 
     @property
     def worst(self) -> float | None:

@@ -1,14 +1,15 @@
 """Who answers on a bus: every address asked twice, then what answered is read."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from .datum import BLOCK_OF_TYPE, Block
 from .fields import MAX_ADDRESS
-from .frames import trigger
+from .frames import Request, trigger
 from .line import Answered, Foreign, Late, Line, LineEvent, Missing, Traffic, Unanswered
+from .modbus_map import BlockRead, Reach
 from .pacing import NETWORK, Patience, Timing
 from .state import BmsState
 from .survey import Finding, diagnose
@@ -32,6 +33,11 @@ class ScanStep:
     done: bool
     progress: float
     """0 to 1."""
+    afresh: bool = False
+    """Whether to open the line anew before sending.
+
+    A gateway that converts may still chew on requests that it could not read.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +54,35 @@ class Scan:
         self,
         timing: Timing,
         now: float,
-        addresses: Iterable[int] = range(MAX_ADDRESS + 1),
+        addresses: Iterable[int] | None = None,
     ) -> None:
-        """Start with every address to be asked."""
+        """Start with every address to be asked.
+
+        Where a line carries Modbus alone, address 0 is everybody and nobody answers.
+        """
+        first = int(timing.registers)
         self.found: dict[int, BmsState] = {}
         self._finding: Finding | None = None
         self._timing = timing
-        self._addresses = tuple(addresses)
+        self._addresses = tuple(
+            range(first, MAX_ADDRESS + 1) if addresses is None else addresses
+        )
         self._line = Line(timing, self._addresses)
         self._patience = Patience(timing)
         # The second round asks for settings: some firmware answers the live trigger
         # only after another one (rs485.md 8, quirk 10), and packs miss requests when
         # a bus starts up (quirk 11).
+        self._second = Block.LIVE if timing.registers else Block.SETTINGS
+        rounds = (Block.DEVICE if timing.registers else Block.LIVE, self._second)
         self._tasks = deque(
-            _Task(address, block)
-            for block in (Block.LIVE, Block.SETTINGS)
-            for address in self._addresses
+            _Task(address, block) for block in rounds for address in self._addresses
         )
         self._total = len(self._tasks)
         self._shown = 0.0
         self._task: _Task | None = None
+        self._read: BlockRead | None = None
+        """The block of that task, where it comes register by register."""
+        self._reach: defaultdict[int, Reach] = defaultdict(Reach)
         self._heard = bytearray()
         self._started = now
         self._may_ask_since = now
@@ -80,7 +95,12 @@ class Scan:
         """What the bus turned out to be; valid when the scan is done."""
         if self._finding is not None:
             return self._finding
-        return Finding.PACKS if self.found else diagnose(bytes(self._heard))
+        if self.found:
+            return Finding.PACKS
+        if self._timing.registers:
+            # Only a gateway that converts answers such requests at all.
+            return Finding.MODBUS_TCP if self._heard else Finding.SILENCE
+        return diagnose(bytes(self._heard))
 
     def advance(self, now: float, data: bytes = b"") -> ScanStep:
         """Take in what was heard and return what to do."""
@@ -98,18 +118,27 @@ class Scan:
         if self._line.busy:
             self._may_ask_since = now
             return self._step(now, b"")
-        self._skip_found()
-        if not self._tasks:
+        if self._read is None:
+            self._skip_found()
+        if not self._tasks and self._read is None:
             return self._finish(now)
         start = max(self._started, self._line.last_byte + _QUIET)
         if now < start:
             if now < self._may_ask_since + _NEVER_QUIET:
                 return ScanStep(b"", start, False, self._progress)
             return self._step(now, b"", done=True)
-        self._task = self._tasks.popleft()
         self._may_ask_since = now
-        request = trigger(self._task.address, self._task.block)
+        request = self._request() if self._read is None else self._read.request
         return self._step(now, self._line.send(request, now, self._patience.timeout))
+
+    def _request(self) -> Request:
+        """Return what the next task asks first."""
+        self._task = task = self._tasks.popleft()
+        if not self._timing.registers:
+            return trigger(task.address, task.block)
+        reach = self._reach[task.address]
+        self._read = BlockRead(task.address, task.block, reach)
+        return self._read.request
 
     @property
     def _progress(self) -> float:
@@ -123,15 +152,30 @@ class Scan:
         return ScanStep(send, wake, done, 1.0 if done else self._progress)
 
     def _skip_found(self) -> None:
-        """Leave out the second round for what has answered in the first."""
+        """Leave out the second round for what has answered in the first.
+
+        A gateway that says nothing of 15 absent packs says nothing the second time.
+        """
         while self._tasks:
             task = self._tasks[0]
+            if (
+                self._timing.registers
+                and not self._heard
+                and task.block is self._second
+            ):
+                self._tasks.clear()
+                return
             state = self.found.get(task.address)
             if state is None or task.block not in state.seen:
                 return
             self._tasks.popleft()
 
     def _handle(self, event: LineEvent, now: float) -> None:
+        if self._read is not None and not isinstance(event, Late | Foreign):
+            whole = self._read.take(event)
+            if whole is None:
+                return
+            self._read, event = None, whole
         task, self._task = self._task, None
         match event:
             case Foreign():
@@ -168,7 +212,7 @@ class Scan:
         if self._timing is not NETWORK or heard:
             return self._step(now, b"", done=True)
         self._gateway_asked = now
-        return ScanStep(_MBAP_PROBE, now + _MBAP_WAIT, False, 1.0)
+        return ScanStep(_MBAP_PROBE, now + _MBAP_WAIT, False, 1.0, afresh=True)
 
     def _await_gateway(self, asked: float, now: float, data: bytes) -> ScanStep:
         """Wait for the answer that only a translating gateway gives."""

@@ -162,6 +162,11 @@ class SettingsJob:
             self._finish()
 
     @property
+    def fields(self) -> tuple[Field[Any], ...]:
+        """What it has to read to know how it ends."""
+        return tuple(self._results)
+
+    @property
     def ended(self) -> bool:
         """Whether there is a report."""
         return self.report is not None

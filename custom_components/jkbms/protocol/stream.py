@@ -4,6 +4,7 @@ Cut by content, never by silence: gateways and proxies keep no timing, split and
 as they like (rs485.md 1.6, 3.2). Silence only tells that the rest will not come.
 """
 
+from collections import deque
 import re
 import struct
 from typing import Final
@@ -32,6 +33,8 @@ _MAX_WRITE_BYTES: Final = 16
 _REGISTERS: Final = range(0x1000, 0x1700, 2)
 _READABLE: Final = range(0x1000, 0x1600, 2)
 _MAX_READ_WORDS: Final = 125
+_READS_REMEMBERED: Final = 4
+"""A reply may come when the next reads have been asked for already."""
 _CODES: Final = frozenset(ExceptionCode)
 _ANSWER_SIZE: Final = 8
 _TRIGGER_SIZE: Final = 11
@@ -60,7 +63,7 @@ class Framer:
         """Start with an empty buffer."""
         self._buffer = bytearray()
         self._discarded = 0
-        self._expected: tuple[int, int] | None = None
+        self._expected: deque[tuple[int, int]] = deque(maxlen=_READS_REMEMBERED)
         self._synchronous = False
         """Whether something was found since the link was opened."""
         self._noise = 0
@@ -79,7 +82,7 @@ class Framer:
         """Forget everything: the link was opened anew."""
         self._buffer.clear()
         self._discarded = 0
-        self._expected = None
+        self._expected.clear()
         self._synchronous = False
 
     def expect_read(self, request: ReadRequest) -> None:
@@ -88,7 +91,7 @@ class Framer:
         A reply names neither register nor function beyond doubt; only one that was
         asked for, and has the length that was asked for, is believed.
         """
-        self._expected = (request.address, 2 * request.words)
+        self._expected.append((request.address, 2 * request.words))
 
     def feed(self, data: bytes) -> list[Item]:
         """Return the items that are complete with these bytes."""
@@ -99,7 +102,6 @@ class Framer:
         """Return what the held back bytes contain, as nothing more will follow."""
         items = self._scan(final=True)
         self._close_run(items)
-        self._expected = None
         return items
 
     def _scan(self, *, final: bool) -> list[Item]:
@@ -185,10 +187,11 @@ class Framer:
         if left < 3:
             return None, _WAIT
         waits = False
-        if self._expected == (buffer[at], buffer[at + 2]):
+        expected = (buffer[at], buffer[at + 2])
+        if expected in self._expected:
             size = 5 + buffer[at + 2]
             if left >= size and sealed(buffer[at : at + size]):
-                self._expected = None
+                self._expected.remove(expected)
                 return ReadReply(buffer[at], buffer[at + 3 : at + size - 2]), size
             waits = left < size
         if left < _ANSWER_SIZE:

@@ -7,11 +7,11 @@ known; written; and read back. Only what was read back counts.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, override
+from typing import Any, Final, override
 
 from .budget import WriteBudget
 from .codecs import Value
-from .datum import Block, Firmware
+from .datum import Block, Field, Firmware
 from .frames import ExceptionCode, Frame, WriteRequest
 from .layout import FRAME_HEAD, Layout, decode_block
 from .order import ORDERS
@@ -103,17 +103,19 @@ class _Phase(StrEnum):
 class ProvenJob(ABC):
     """A write under way; its owner asks for a step and reports what came of it."""
 
-    def __init__(self, address: int, block: Block, *, known: bool) -> None:
-        """Begin with reading the block; one that is not `known` is read twice.
+    def __init__(self, address: int, field: Field[Any], *, known: bool) -> None:
+        """Begin with reading the block of a field; one not `known` is read twice.
 
         The first frame of a block is believed unrepeated: enough to be shown, not to
         write what shares the register.
         """
         self.address = address
+        self.fields: tuple[Field[Any], ...] = (field,)
+        """What has to be read to know how it ends."""
         self.not_before = 0.0
         """When the next step may be taken at the earliest."""
         self.result: WriteResult | None = None
-        self._block = block
+        self._block = field.block
         self._phase = _Phase.READ
         self._known = known
         self._old: Value = None
@@ -256,7 +258,7 @@ class WriteJob(ProvenJob):
 
         Without a budget it may be written however often it was.
         """
-        super().__init__(change.address, change.field.block, known=known)
+        super().__init__(change.address, change.field, known=known)
         self.change = change
         self._budget = budget
         self._firmware = firmware

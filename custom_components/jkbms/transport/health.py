@@ -102,6 +102,7 @@ class Trouble(StrEnum):
     NOTHING_HEARD = "nothing_heard"
     NOTHING_HEARD_LISTENING = "nothing_heard_listening"
     NOTHING_HEARD_CAN = "nothing_heard_can"
+    NOTHING_HEARD_MODBUS = "nothing_heard_modbus"
     GARBLED = "garbled"
     LEGACY_PROTOCOL = "legacy_protocol"
     CUT_FRAMES = "cut_frames"
@@ -193,9 +194,17 @@ class Doctor:
         raw: Callable[[], bytes],
         messages: Callable[[], Iterable[Message]],
         now: float,
+        *,
+        converted: bool = False,
     ) -> None:
-        """Begin; what was heard last is looked at only where something is wrong."""
+        """Begin; what was heard last is looked at only where something is wrong.
+
+        On a line that is `converted` a gateway is asked, and nobody else is ever heard.
+        """
         self._kind = kind
+        self._nothing_heard = (
+            Trouble.NOTHING_HEARD_MODBUS if converted else _NOTHING_HEARD[kind]
+        )
         self._connections = connections
         self._raw = raw
         self._messages = messages
@@ -261,7 +270,7 @@ class Doctor:
         if self._are_asleep(sample.packs):
             return Health.ASLEEP
         if now - since >= _SILENT_LONG:
-            troubles[_NOTHING_HEARD[self._kind]] = {}
+            troubles[self._nothing_heard] = {}
         return Health.SILENT
 
     def _are_asleep(self, packs: Iterable[PackSight]) -> bool:

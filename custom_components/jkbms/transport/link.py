@@ -5,18 +5,24 @@ from collections.abc import Awaitable, Callable
 import contextlib
 from enum import StrEnum
 import errno
+import importlib
 import re
 import socket
-from typing import Final, Self, override
+from typing import TYPE_CHECKING, Final, Self, override
 from urllib.parse import urlsplit
 
 from serialx import SerialException, create_serial_connection
 from serialx.common import UnknownUriScheme
 
-from ..protocol.pacing import NETWORK, SERIAL, Timing
+from ..protocol.pacing import MODBUS_TCP, NETWORK, SERIAL, Timing
+
+if TYPE_CHECKING:
+    from .modbus_tcp import ModbusTcpLine
 
 BAUD_RATE: Final = 115_200
 """8N1, on every JK port but the protocols 013 and 014 (rs485.md 1.1)."""
+MODBUS_SCHEME: Final = "modbus-tcp"
+"""Of a gateway that converts: `modbus-tcp://host:port`."""
 _CONNECT_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 5.0
 _TCP_SCHEMES: Final = frozenset({"socket", "tcp"})
@@ -115,7 +121,14 @@ def is_network(url: str) -> bool:
 
 def timing_of(url: str) -> Timing:
     """Return what to expect of the line before anything is learnt."""
+    if is_modbus(url):
+        return MODBUS_TCP
     return NETWORK if is_network(url) else SERIAL
+
+
+def is_modbus(url: str) -> bool:
+    """Tell whether a gateway is told to carry Modbus alone."""
+    return url.startswith(f"{MODBUS_SCHEME}://")
 
 
 class Link(asyncio.Protocol):
@@ -228,13 +241,22 @@ class Link(asyncio.Protocol):
 def line_at(
     url: str,
 ) -> Callable[
-    [Callable[[bytes], None], Callable[[Exception | None], None]], Awaitable[Link]
+    [Callable[[bytes], None], Callable[[Exception | None], None]],
+    Awaitable[Link | ModbusTcpLine],
 ]:
     """Return what opens the line behind a URL, as often as needed."""
 
     async def open_line(
         receive: Callable[[bytes], None], lost: Callable[[Exception | None], None]
-    ) -> Link:
+    ) -> Link | ModbusTcpLine:
+        if is_modbus(url):
+            # pymodbus costs 14 ms to import: only where it is used, and not here.
+            loop = asyncio.get_running_loop()
+            module = await loop.run_in_executor(
+                None, importlib.import_module, f"{__package__}.modbus_tcp"
+            )
+            line: ModbusTcpLine = await module.ModbusTcpLine.open(url, receive, lost)
+            return line
         return await Link.open(url, receive, lost)
 
     return open_line

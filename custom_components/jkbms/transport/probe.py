@@ -9,7 +9,7 @@ from ..protocol.scan import Scan
 from ..protocol.state import BmsState
 from ..protocol.survey import LISTEN_FOR, Finding, Overheard, Survey
 from .inbox import Inbox
-from .link import Link, timing_of
+from .link import Link, LinkError, line_at, timing_of
 
 type Progress = Callable[[float], None]
 """Told how far the look has come, 0 to 1."""
@@ -64,12 +64,20 @@ async def async_listen(
 async def async_scan(url: str, on_progress: Progress) -> Scanned:
     """Ask every address of a line who is there; raises LinkError."""
     inbox = _Inbox()
-    link = await Link.open(url, inbox.receive, inbox.lose)
+    link = await line_at(url)(inbox.receive, inbox.lose)
     try:
         loop = asyncio.get_running_loop()
         scan = Scan(timing_of(url), loop.time())
         step = scan.advance(loop.time())
         while not step.done:
+            if step.afresh:
+                await link.close()
+                inbox = _Inbox()
+                try:
+                    link = await line_at(url)(inbox.receive, inbox.lose)
+                except LinkError:
+                    # Its place is not free yet: then the packs' silence is all that is known.
+                    break
             if step.send:
                 link.write(step.send)
             on_progress(step.progress)
