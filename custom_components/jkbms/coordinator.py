@@ -16,7 +16,6 @@ from homeassistant.helpers.event import async_track_time_interval
 
 from .bus_health import BusHealth
 from .const import (
-    CONF_ALLOW_WRITING,
     CONF_ASK_DEVICE_INFO,
     CONF_SOFTWARE_VERSION,
     CONF_UPDATE_INTERVAL,
@@ -59,6 +58,7 @@ from .subentries import (
     heard_bms,
     subentry_data,
 )
+from .tiers import allowed_by, allows
 from .transport.can_link import CanLine
 from .transport.link import line_at, timing_of
 from .transport.session import LinkState, Opener
@@ -148,10 +148,10 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         assert isinstance(self.machine, Master)
         return self.machine
 
-    @property
-    def may_write(self) -> bool:
-        """Whether the owner allows settings to be changed."""
-        return bool(self.config_entry.options.get(CONF_ALLOW_WRITING, False))
+    def allows(self, field: Field[Any]) -> bool:
+        """Tell whether the owner allows settings of this kind to be changed."""
+        allowed = allowed_by(self.config_entry)
+        return field.tier is not None and allows(allowed, field.tier)
 
     def delivers(self, pack: Pack, datum: Datum[Any]) -> bool:
         """Tell whether the value can ever be read on the lines of the pack."""

@@ -12,7 +12,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
-from .descriptions import PackDescription
+from .descriptions import PackDescription, PackNumberDescription, PackSwitchDescription
 from .pack import Pack
 
 _BATCH: Final = 32
@@ -83,11 +83,14 @@ class PackEntity(CoordinatorEntity[BusCoordinator]):
 class PackControl(PackEntity):
     """An entity that may change a setting, as soon as its owner allows it."""
 
+    entity_description: PackNumberDescription | PackSwitchDescription
+
     @property
     @override
     def available(self) -> bool:
         """Whether the setting can be changed now; its read-only twin shows it always."""
-        if not (self.coordinator.may_write and super().available):
+        allowed = self.coordinator.allows(self.entity_description.datum)
+        if not (allowed and super().available):
             return False
         writer = self.coordinator.writer(self.pack)
         return writer is not None and writer.station.available

@@ -8,6 +8,7 @@ from .const import DOMAIN
 from .protocol.datum import Field
 from .protocol.order import broken_order
 from .protocol.write_job import Outcome, WriteResult
+from .tiers import WriteTier, allowed_by
 
 if TYPE_CHECKING:
     from .control import Writer
@@ -32,10 +33,11 @@ def check_writable(
             translation_key="listening",
             translation_placeholders=placeholders,
         )
-    if not coordinator.may_write:
+    if not coordinator.allows(field):
+        off = allowed_by(coordinator.config_entry) is WriteTier.OFF
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key="writing_not_allowed",
+            translation_key="writing_not_allowed" if off else "tier_not_allowed",
             translation_placeholders=placeholders,
         )
     if writer is not None and writer.master.yielded:

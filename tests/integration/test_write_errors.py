@@ -29,6 +29,9 @@ pytestmark = [
 
 OVP: Final = BY_KEY["cell_ovp"]
 CURRENT: Final = BY_KEY["max_charge_current"]
+PCL: Final = BY_KEY["disable_pcl_module"]
+START_BALANCE: Final = BY_KEY["balance_starting_voltage"]
+FLOAT_MODE: Final = BY_KEY["charging_float_mode"]
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ async def bus(
     hass: HomeAssistant, gateway: TcpServer
 ) -> AsyncIterator[tuple[MockConfigEntry, BusCoordinator]]:
     """A bus whose settings may be changed."""
-    entry = bus_entry(gateway.url, 1, 2, 7, allow_writing=True)
+    entry = bus_entry(gateway.url, 1, 2, 7, write_tier="protection")
     async with holding(hass, entry) as coordinator:
         yield entry, coordinator
 
@@ -77,12 +80,27 @@ async def test_nothing_is_sent_unless_the_owner_allows_it(
     hass: HomeAssistant, gateway: TcpServer, bank: Bank
 ) -> None:
     async with holding(hass, bus_entry(gateway.url, 1)) as coordinator:
-        assert not coordinator.may_write
-        error = await refused(coordinator, 1, OVP, 3.61)
-        assert isinstance(error, ServiceValidationError)
-        assert error.translation_key == "writing_not_allowed"
-        assert "options" in str(error)
+        for field, value in ((OVP, 3.61), (START_BALANCE, 3.41), (FLOAT_MODE, False)):
+            error = await refused(coordinator, 1, field, value)
+            assert isinstance(error, ServiceValidationError)
+            assert error.translation_key == "writing_not_allowed"
+            assert "options" in str(error)
     assert bank[1].journal == []
+
+
+async def test_a_protection_is_not_changed_where_everyday_settings_are_allowed(
+    hass: HomeAssistant, gateway: TcpServer, bank: Bank
+) -> None:
+    entry = bus_entry(gateway.url, 1, write_tier="everyday")
+    async with holding(hass, entry) as coordinator:
+        for field, value in ((OVP, 3.61), (CURRENT, 150), (PCL, True)):
+            error = await refused(coordinator, 1, field, value)
+            assert isinstance(error, ServiceValidationError)
+            assert error.translation_key == "tier_not_allowed"
+            assert "Everyday and protection settings" in str(error)
+        assert bank[1].journal == []
+        await coordinator.async_write(subentry_id(1), START_BALANCE, 3.41)
+    assert bank[1].number_of("balance_start_voltage") == 3410
 
 
 async def test_nothing_is_sent_where_another_master_asks(

@@ -178,7 +178,7 @@ class Field[T](Datum[T]):
     @property
     def offered(self) -> bool:
         """Whether it may be a number, a switch or a choice for a person to change."""
-        return self.writable and not self.by_action
+        return self.writable and not self.by_action and self.tier is not Tier.DANGER
 
     @property
     def offset(self) -> int:
