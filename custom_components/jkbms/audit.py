@@ -45,7 +45,7 @@ def tell_change(
         "entity_id": _twin(hass, pack, field),
         "pack": pack.name,
         "setting": field.key,
-        "name": field.name,
+        "name": field.full_name,
         "old": old,
         "new": new,
         "unit": MEANING[field.quantity].unit,

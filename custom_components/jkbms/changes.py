@@ -154,7 +154,7 @@ class Changes:
     def _watch_loops(self, pack: Pack, field: Field[Any], outcome: Outcome) -> None:
         if outcome is Outcome.TOO_OFTEN:
             self._loops.add(pack.subentry_id)
-            raise_write_loop(self._hass, self._bus.config_entry, pack, field.name)
+            raise_write_loop(self._hass, self._bus.config_entry, pack, field.full_name)
         elif outcome is Outcome.PROVEN and pack.subentry_id in self._loops:
             self._loops.discard(pack.subentry_id)
             clear_write_loop(self._hass, pack.subentry_id)

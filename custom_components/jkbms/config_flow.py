@@ -16,7 +16,6 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE
 from homeassistant.core import callback
 from homeassistant.helpers.selector import (
-    BooleanSelector,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -29,11 +28,11 @@ from .bank_members import FEWEST_PACKS, known_packs
 from .bus_flow import addresses_after, is_met, moves, paused
 from .can_flow import CanFlow, shown
 from .const import (
-    CONF_ALLOW_WRITING,
     CONF_PACKS,
     CONF_POLL_INTERVAL,
     CONF_SERIAL_NUMBER,
     CONF_UPDATE_INTERVAL,
+    CONF_WRITE_TIER,
     DEFAULT_POLL_INTERVAL,
     DEFAULT_UPDATE_INTERVAL,
     DOMAIN,
@@ -51,6 +50,8 @@ from .protocol.state import BmsState
 from .protocol.survey import Finding
 from .subentries import bms_subentries, heard_title, subentry_data, suggested_title
 from .subentry_flow import BmsSubentryFlow
+from .tier_flow import TierForm, write_tier_field
+from .tiers import WriteTier
 from .transport.can_port import CanPort, Channel
 from .transport.can_probe import CanHeard
 from .transport.link import is_modbus
@@ -80,6 +81,7 @@ class JkBmsConfigFlow(
     LineFlow[ConfigFlowContext, ConfigFlowResult, str],
     CanFlow,
     BankFlow,
+    TierForm[ConfigFlowContext, ConfigFlowResult, str],
     ConfigFlow,
     domain=DOMAIN,
 ):
@@ -173,7 +175,7 @@ class JkBmsConfigFlow(
             return await self._async_create(
                 {a: (heard_title(a), BmsState()) for a in self._heard},
                 Mode.LISTENER,
-                allow_writing=False,
+                WriteTier.OFF,
             )
         entry = self._get_reconfigure_entry()
         async with paused(self.hass, entry):
@@ -198,14 +200,8 @@ class JkBmsConfigFlow(
         """Show who answered, and create the entry with the packs that are wanted."""
         errors = {}
         if user_input is not None:
-            wanted = sorted(map(int, user_input[CONF_PACKS]))
-            if wanted:
-                titles = self._titles()
-                return await self._async_create(
-                    {a: (titles[a], self._found[a]) for a in wanted},
-                    Mode.MASTER,
-                    allow_writing=user_input[CONF_ALLOW_WRITING],
-                )
+            if user_input[CONF_PACKS]:
+                return await self._async_take_tier(user_input, before=WriteTier.OFF)
             errors[CONF_PACKS] = "no_packs"
         taken = self._serials_elsewhere()
         options = [
@@ -224,14 +220,24 @@ class JkBmsConfigFlow(
                         options=options, multiple=True, mode=SelectSelectorMode.LIST
                     )
                 ),
-                probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
             }
+            | write_tier_field()
         )
         return self.async_show_form(
             step_id="confirm",
             data_schema=self.add_suggested_values_to_schema(schema, user_input),
             errors=errors,
             description_placeholders=self._placeholders,
+        )
+
+    @override
+    async def _async_take_confirmed(self, values: dict[str, Any]) -> ConfigFlowResult:
+        titles = self._titles()
+        wanted = sorted(map(int, values[CONF_PACKS]))
+        return await self._async_create(
+            {a: (titles[a], self._found[a]) for a in wanted},
+            Mode.MASTER,
+            WriteTier(values[CONF_WRITE_TIER]),
         )
 
     async def async_step_use_anyway(
@@ -372,8 +378,7 @@ class JkBmsConfigFlow(
         self,
         packs: Mapping[int, tuple[str, BmsState]],
         mode: Mode,
-        *,
-        allow_writing: bool,
+        allowed: WriteTier,
     ) -> ConfigFlowResult:
         title = await async_name(self.hass, self._device)
         # Another flow may have taken the port while this one was open.
@@ -383,7 +388,7 @@ class JkBmsConfigFlow(
             data=bus_data(self._device, mode),
             options={
                 CONF_POLL_INTERVAL: DEFAULT_POLL_INTERVAL,
-                CONF_ALLOW_WRITING: allow_writing,
+                CONF_WRITE_TIER: allowed.value,
             },
             subentries=[
                 ConfigSubentryData(

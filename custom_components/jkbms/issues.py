@@ -311,7 +311,7 @@ def raise_settings_drift(
 ) -> None:
     """Say that packs side by side do not protect themselves alike."""
     lines = [
-        f"- {one.field.name}: {show_of(one.field, one.value)}"
+        f"- {one.field.full_name}: {show_of(one.field, one.value)}"
         f" ({show_of(one.field, one.reference)})"
         for one in found
     ]

@@ -20,7 +20,6 @@ import probatio
 from .bank_flow import BankForm
 from .const import (
     CONF_ACKNOWLEDGE,
-    CONF_ALLOW_WRITING,
     CONF_ASK_DEVICE_INFO,
     CONF_POLL_INTERVAL,
     CONF_RETURN_TO_MASTER,
@@ -32,9 +31,15 @@ from .const import (
 )
 from .mode import Mode, mode_of
 from .subentries import control_lines
+from .tier_flow import TierForm, write_tier_field
+from .tiers import allowed_by
 
 
-class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], OptionsFlow):
+class JkBmsOptionsFlow(
+    BankForm[ConfigFlowContext, ConfigFlowResult, str],
+    TierForm[ConfigFlowContext, ConfigFlowResult, str],
+    OptionsFlow,
+):
     """What Home Assistant may do on the lines of a bus, and what a bank is made of."""
 
     async def async_step_init(
@@ -44,7 +49,7 @@ class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], Optio
         if mode_of(self.config_entry) is Mode.BANK:
             return await self.async_step_bank()
         if mode_of(self.config_entry) is Mode.MASTER:
-            return self._show("init", user_input, _asking())
+            return await self._async_show("init", user_input, _asking())
         if mode_of(self.config_entry) is Mode.CAN:
             return await self.async_step_can()
         if any(control_lines(self.config_entry)):
@@ -55,13 +60,15 @@ class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], Optio
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a bus that is only listened to."""
-        return self._show("listening", user_input, _listening())
+        return await self._async_show("listening", user_input, _listening())
 
     async def async_step_controlled(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a bus that is listened to and has a control line."""
-        return self._show("controlled", user_input, _asking() | _listening())
+        return await self._async_show(
+            "controlled", user_input, _asking() | _listening()
+        )
 
     async def async_step_can(
         self, user_input: dict[str, Any] | None = None
@@ -69,13 +76,15 @@ class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], Optio
         """Show the options of a CAN bus, and of its control line if it has one."""
         if any(control_lines(self.config_entry)):
             return await self.async_step_can_controlled()
-        return self._show("can", user_input, _hearing())
+        return await self._async_show("can", user_input, _hearing())
 
     async def async_step_can_controlled(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a CAN bus that has a control line."""
-        return self._show("can_controlled", user_input, _hearing() | _asking())
+        return await self._async_show(
+            "can_controlled", user_input, _hearing() | _asking()
+        )
 
     @override
     def _known_options(self) -> Mapping[str, Any]:
@@ -86,18 +95,22 @@ class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], Optio
         # The entry reloads by itself when they have changed.
         return self.async_create_entry(data=options)
 
-    def _show(
+    @override
+    async def _async_take_confirmed(self, values: dict[str, Any]) -> ConfigFlowResult:
+        # What another mode of the bus needs stays as its owner wanted it.
+        return self.async_create_entry(data={**self.config_entry.options, **values})
+
+    async def _async_show(
         self, step: str, user_input: dict[str, Any] | None, fields: dict[Any, Any]
     ) -> ConfigFlowResult:
         """Show the form or store it; the entry reloads by itself when it has changed."""
-        options = self.config_entry.options
+        entry = self.config_entry
         if user_input is not None:
-            # What another mode of the bus needs stays as its owner wanted it.
-            return self.async_create_entry(data={**options, **user_input})
+            return await self._async_take_tier(user_input, before=allowed_by(entry))
         schema = probatio.Schema(fields)
         return self.async_show_form(
             step_id=step,
-            data_schema=self.add_suggested_values_to_schema(schema, options),
+            data_schema=self.add_suggested_values_to_schema(schema, entry.options),
         )
 
 
@@ -118,7 +131,7 @@ def _asking() -> dict[Any, Any]:
         probatio.Required(
             CONF_POLL_INTERVAL, default=DEFAULT_POLL_INTERVAL
         ): probatio.All(_seconds(), probatio.Coerce(int)),
-        probatio.Required(CONF_ALLOW_WRITING, default=False): BooleanSelector(),
+        **write_tier_field(),
         probatio.Required(CONF_RETURN_TO_MASTER, default=False): BooleanSelector(),
     }
 

@@ -128,7 +128,7 @@ async def _compare(call: ServiceCall) -> ServiceResponse:
             if field.key in known[one.device_id]
         }
         if len(set(values.values())) > 1:
-            different[field.key] = {"name": field.name, "values": values}
+            different[field.key] = {"name": field.full_name, "values": values}
     return {
         "packs": {one.device_id: one.pack.name for one in chosen},
         "differences": different,

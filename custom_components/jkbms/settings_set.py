@@ -130,7 +130,7 @@ def _note(result: Result, target: Target, one: FieldResult, now: float) -> None:
 def _entry(field: Field[Any], old: Any, new: Wish, outcome: str) -> dict[str, Any]:
     return {
         "setting": field.key,
-        "name": field.name,
+        "name": field.full_name,
         "from": old,
         "to": new,
         "result": str(outcome),

@@ -48,7 +48,7 @@ def refusals(
     for field, value in wishes.items():
         words = {
             "pack": pack.name,
-            "setting": field.name,
+            "setting": field.full_name,
             "value": show_of(field, value),
         }
         if not bus.sets(pack):
@@ -84,7 +84,7 @@ def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
     field, limits = violation.field, violation.field.limits
     words = {
         "pack": pack.name,
-        "setting": field.name,
+        "setting": field.full_name,
         "value": show_of(field, violation.value),
         "model": pack.model or "?",
     }
@@ -95,7 +95,7 @@ def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
             return _refusal(
                 _ORDER_KEYS[violation.relation],
                 **words,
-                other=other.name,
+                other=other.full_name,
                 limit=show_of(other, limit),
             )
         case Rule.MODEL:
@@ -129,7 +129,7 @@ def failure(
         translation_key=f"write_{result.outcome}",
         translation_placeholders={
             "pack": pack.name,
-            "setting": field.name,
+            "setting": field.full_name,
             "value": show_of(field, value),
             "before": show_of(field, result.before),
             "found": show_of(field, result.found),

@@ -37,6 +37,7 @@ _FLOWS: Final = tuple(
         "control_flow",
         "subentry_flow",
         "options_flow",
+        "tier_flow",
         "bus_flow",
         "bank_flow",
     )

@@ -160,8 +160,8 @@ async def add_bus(home: HomeAssistant, url: str, say: Callable[[str], None]) -> 
 
 
 def _answers(step: dict[str, Any], url: str) -> dict[str, Any]:
-    """Fill in a form: our line, writing allowed, else what the form suggests."""
-    ours = {"device": url, "allow_writing": True}
+    """Fill in a form: our line, every setting opened, else what the form suggests."""
+    ours = {"device": url, "write_tier": "protection", "understood": True}
     return {
         field["name"]: ours.get(field["name"], field.get("default"))
         for field in step["data_schema"]

@@ -261,11 +261,12 @@ _KINDS: Final = {Kind.ASKING: "asking", Kind.LISTENING: "listening", Kind.CAN: "
 _SETTINGS: Final = """
 ## Settings
 
-A setting has a control, which is unavailable until changing settings is allowed in the options, and a read-only
-twin with the key `<key>_set` (sensor or binary sensor, diagnostic), which always shows it. Settings without a
-control are shown only, or changed by an action.
+A setting has a control, which is unavailable until *Allow changing settings* in the options opens its tier, and a
+read-only twin with the key `<key>_set` (sensor or binary sensor, diagnostic), which always shows it. Settings without
+a control are shown only, or changed by an action.
 
-- **Tier**: how much harm a wrong value can do: *everyday*, *protection* (guards the cells), *danger*.
+- **Tier**: how much harm a wrong value can do, and what opens it: *everyday* (both choices do), *protection* (guards the
+  cells: *Everyday and protection settings* does), *danger* (can silence or blind the BMS: has no control).
 - `switch.<pack>_charging` and `switch.<pack>_discharging` are the entity ids of `charging_switch` and `discharging_switch`.
 """
 _HARDWARE: Final = {
@@ -478,7 +479,9 @@ def _setting_row(twin: PackDescription) -> Sequence[str]:
     field = twin.datum
     assert isinstance(field, Field)
     limits = field.limits
-    control = "by an action" if field.by_action else "shown only"
+    control = "shown only"
+    if field.writable and not field.offered:
+        control = "by an action"
     if field.key in _NUMBERS:
         control = "number"
     elif field.key in _SWITCHES:

@@ -8,6 +8,7 @@ from typing import Any, Final, Self, cast
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager, FlowResultType
+from homeassistant.helpers.selector import SelectSelector
 import pytest
 
 from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS, SUBENTRY_CONTROL_LINE
@@ -187,11 +188,19 @@ class Dialog:
         fields = [str(key) for key in result["data_schema"].schema]
         if "description" in self._texts["step"][result["step_id"]] or not fields:
             self._read(f"{step}.description")
-        for field in fields:
+        for field, selector in result["data_schema"].schema.items():
             self._read(f"{step}.data.{field}")
             self._read(f"{step}.data_description.{field}")
+            self._read_options(selector)
         for error in (result.get("errors") or {}).values():
             self._read(f"error.{error}")
+
+    def _read_options(self, selector: Any) -> None:
+        if not isinstance(selector, SelectSelector):
+            return
+        if key := selector.config.get("translation_key"):
+            texts = TEXTS["selector"][key]["options"]
+            assert set(selector.config["options"]) <= set(texts), key
 
     def _read(self, key: str) -> None:
         text: Any = self._texts

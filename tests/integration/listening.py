@@ -46,7 +46,7 @@ def listening(url: str, *addresses: int) -> MockConfigEntry:
         domain=DOMAIN,
         title="Bus",
         data={"device": url, "mode": "listener"},
-        options={"poll_interval": 5, "allow_writing": True},
+        options={"poll_interval": 5, "write_tier": "protection"},
         subentries_data=[
             ConfigSubentryDataWithId(
                 subentry_id=subentry_id(address),

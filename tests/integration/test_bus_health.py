@@ -366,7 +366,7 @@ async def test_another_master_is_a_state_of_the_bus(
 async def test_a_pack_that_ignores_changes_is_told_after_the_second_one(
     hass: HomeAssistant, bank: Bank, gateway: TcpServer
 ) -> None:
-    entry = bus_entry(gateway.url, 1, 2, allow_writing=True)
+    entry = bus_entry(gateway.url, 1, 2, write_tier="protection")
     field = BY_KEY["cell_ovp"]
     async with holding(hass, entry) as bus:
 

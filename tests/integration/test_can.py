@@ -355,7 +355,7 @@ async def test_nothing_is_sent_but_the_answer_that_its_owner_wants(
 
 async def test_nothing_can_be_changed_on_can(hass: HomeAssistant) -> None:
     async with serve_can_tcp(CanBus(Bank.default((1,), still=True))) as server:
-        entry = on_can(server, 1, allow_writing=True)
+        entry = on_can(server, 1, write_tier="protection")
         async with loaded(hass, entry, 1):
             with pytest.raises(ServiceValidationError) as caught:
                 await entry.runtime_data.async_write(
@@ -370,7 +370,7 @@ async def test_a_control_line_makes_packs_on_can_settable(hass: HomeAssistant) -
     bank = Bank.default(range(1, 3), still=True)
     wire = SlaveLine(bank, speed=Speed.FAST)
     async with serve_can_tcp(CanBus(bank)) as server, serve_tcp(wire) as sockets:
-        entry = on_can(server, 1, 2, allow_writing=True)
+        entry = on_can(server, 1, 2, write_tier="everyday")
         async with loaded(hass, entry, 1, 2):
             ids = registry(hass)
             dialog = await Dialog.add_control_line(hass, entry)
@@ -408,7 +408,12 @@ async def test_a_control_line_makes_packs_on_can_settable(hass: HomeAssistant) -
             )
             dialog = await Dialog.options(hass, entry)
             assert dialog.step == "can_controlled"
-            dialog.close()
+            await dialog.submit(write_tier="protection", acknowledge=False)
+            assert dialog.step == "confirm_protection"
+            await dialog.submit(understood=True)
+            assert dialog.step == "created"
+            assert entry.options["write_tier"] == "protection"
+            await hass.async_block_till_done()
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -56,7 +56,7 @@ async def _finish(dialog: Dialog, **values: Any) -> Dialog:
     assert dialog.step == "confirm_scan"
     await dialog.choose("scan")
     assert dialog.step == "confirm", dialog.shown
-    await dialog.submit(packs=["1"], allow_writing=False, **values)
+    await dialog.submit(packs=["1"], write_tier="off", **values)
     assert dialog.step == "created"
     return dialog
 
@@ -85,9 +85,9 @@ async def test_a_gateway_is_listened_to_then_asked_and_its_packs_become_subentri
         "| 4 | JK_PB2A16S20P | 90000000004 | 15.41 | 8 |",
     ]
     schema = dialog.shown["data_schema"]
-    assert schema({}) == {"packs": ["1", "2", "3", "4"], "allow_writing": False}
+    assert schema({}) == {"packs": ["1", "2", "3", "4"], "write_tier": "off"}
 
-    await dialog.submit(packs=["4", "1", "3"], allow_writing=True)
+    await dialog.submit(packs=["4", "1", "3"], write_tier="everyday")
     assert dialog.step == "created"
     await hass.async_block_till_done()
     entry = hass.config_entries.async_entries(DOMAIN)[0]
@@ -96,7 +96,7 @@ async def test_a_gateway_is_listened_to_then_asked_and_its_packs_become_subentri
     assert (entry.version, entry.minor_version) == (1, 1)
     assert entry.unique_id is None
     assert entry.data == {"device": gateway.url}
-    assert entry.options == {"poll_interval": 5, "allow_writing": True}
+    assert entry.options == {"poll_interval": 5, "write_tier": "everyday"}
     subentries = list(entry.subentries.values())
     assert {s.subentry_type for s in subentries} == {"bms"}
     assert [s.title for s in subentries] == ["JK BMS 1", "JK BMS 3", "JK BMS 4"]
@@ -158,10 +158,10 @@ async def test_at_least_one_pack_has_to_be_chosen(
 ) -> None:
     dialog = await _add(hass, gateway.url)
     await dialog.choose("scan")
-    await dialog.submit(packs=[], allow_writing=True)
+    await dialog.submit(packs=[], write_tier="everyday")
     assert dialog.step == "confirm"
     assert dialog.errors == {"packs": "no_packs"}
-    await dialog.submit(packs=["2"], allow_writing=False)
+    await dialog.submit(packs=["2"], write_tier="off")
     assert dialog.step == "created"
 
 
@@ -172,7 +172,7 @@ async def test_packs_that_their_owner_named_keep_their_names(
         bank[address].set("device_name", name.encode())
     dialog = await _add(hass, gateway.url)
     await dialog.choose("scan")
-    await dialog.submit(packs=["1", "2", "3", "4"], allow_writing=False)
+    await dialog.submit(packs=["1", "2", "3", "4"], write_tier="off")
     entry = hass.config_entries.async_entries(DOMAIN)[0]
     assert [s.title for s in entry.subentries.values()] == [
         "Garage",
@@ -321,7 +321,7 @@ async def test_a_port_that_another_flow_took_meanwhile_is_refused_at_the_end(
     slow = await _add(hass, gateway.url)
     await slow.choose("scan")
     await _finish(await _add(hass, gateway.url))
-    await slow.submit(packs=["1"], allow_writing=False)
+    await slow.submit(packs=["1"], write_tier="off")
     assert slow.step == "abort:already_configured"
 
 
@@ -481,7 +481,7 @@ async def test_silence_is_explained_and_asking_again_finds_packs_that_woke_up(
     bank[1].present = True
     await dialog.choose("scan")
     assert dialog.step == "confirm"
-    await dialog.submit(packs=["1"], allow_writing=False)
+    await dialog.submit(packs=["1"], write_tier="off")
     assert dialog.step == "created"
 
 

@@ -6,6 +6,7 @@ from homeassistant.data_entry_flow import InvalidData
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.jkbms.protocol.fields import BY_KEY
 from simulator import Bank, TcpServer
 
 from .bus import subentry_id
@@ -202,21 +203,24 @@ async def test_an_address_is_not_changed_to_where_nobody_or_somebody_else_answer
 async def test_the_options_are_stored_and_take_effect_at_once(
     hass: HomeAssistant, loaded: MockConfigEntry, gateway: TcpServer
 ) -> None:
-    assert not loaded.runtime_data.may_write
+    assert not loaded.runtime_data.allows(BY_KEY["balancer"])
     dialog = await Dialog.options(hass, loaded)
     assert dialog.step == "init"
     schema = dialog.shown["data_schema"]
-    defaults = {"poll_interval": 5, "allow_writing": False, "return_to_master": False}
+    defaults = {"poll_interval": 5, "write_tier": "off", "return_to_master": False}
     assert schema({}) == defaults
     before = loaded.runtime_data
-    await dialog.submit(poll_interval=10.0, allow_writing=True, return_to_master=True)
+    await dialog.submit(
+        poll_interval=10.0, write_tier="everyday", return_to_master=True
+    )
     assert dialog.step == "created"
     await hass.async_block_till_done()
-    wanted = {"poll_interval": 10, "allow_writing": True, "return_to_master": True}
+    wanted = {"poll_interval": 10, "write_tier": "everyday", "return_to_master": True}
     assert loaded.options == wanted
     assert isinstance(loaded.options["poll_interval"], int)
     assert loaded.runtime_data is not before
-    assert loaded.runtime_data.may_write
+    assert loaded.runtime_data.allows(BY_KEY["balancer"])
+    assert not loaded.runtime_data.allows(BY_KEY["cell_ovp"])
     assert gateway.clients == 1
     # The next time, the form shows what is set.
     dialog = await Dialog.options(hass, loaded)
@@ -228,11 +232,52 @@ async def test_the_options_are_stored_and_take_effect_at_once(
     dialog.close()
 
 
+async def test_protection_settings_take_a_second_confirmation_once(
+    hass: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    wanted = {"poll_interval": 7, "write_tier": "protection", "return_to_master": False}
+    dialog = await Dialog.options(hass, loaded)
+    await dialog.submit(**wanted)
+    assert dialog.step == "confirm_protection"
+    assert "Cell OVP" in dialog.placeholders["settings"]
+    await dialog.submit(understood=False)
+    assert dialog.errors == {"understood": "not_understood"}
+    assert loaded.options == {}
+    await dialog.submit(understood=True)
+    assert dialog.step == "created"
+    await hass.async_block_till_done()
+    assert loaded.options == wanted
+    assert loaded.runtime_data.allows(BY_KEY["cell_ovp"])
+    # Who has it keeps it without being asked again.
+    dialog = await Dialog.options(hass, loaded)
+    await dialog.submit(**wanted | {"poll_interval": 8})
+    assert dialog.step == "created"
+    assert loaded.options["poll_interval"] == 8
+    # Who gave it back is asked again.
+    for tier, step in (("everyday", "created"), ("protection", "confirm_protection")):
+        await hass.async_block_till_done()
+        dialog = await Dialog.options(hass, loaded)
+        await dialog.submit(**wanted | {"write_tier": tier})
+        assert dialog.step == step
+    assert loaded.options["write_tier"] == "everyday"
+    dialog.close()
+
+
+async def test_a_tier_that_there_is_not_is_refused(
+    hass: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    dialog = await Dialog.options(hass, loaded)
+    for tier in ("danger", True, ""):
+        with pytest.raises(InvalidData):
+            await dialog.submit(poll_interval=5, write_tier=tier)
+    dialog.close()
+
+
 @pytest.mark.parametrize("seconds", [0, 61])
 async def test_an_interval_out_of_its_limits_is_refused(
     hass: HomeAssistant, loaded: MockConfigEntry, seconds: int
 ) -> None:
     dialog = await Dialog.options(hass, loaded)
     with pytest.raises(InvalidData):
-        await dialog.submit(poll_interval=seconds, allow_writing=False)
+        await dialog.submit(poll_interval=seconds, write_tier="off")
     dialog.close()

@@ -119,7 +119,7 @@ async def test_live_values_come_from_whichever_line_tells_them_first(
     await controlled(hass, house)
     before = house.entry.runtime_data
     hass.config_entries.async_update_entry(
-        house.entry, options={"allow_writing": True, "poll_interval": 1}
+        house.entry, options={"write_tier": "everyday", "poll_interval": 1}
     )
     await wait_until(
         lambda: (
@@ -295,7 +295,7 @@ async def test_a_control_line_is_asked_again_when_its_owner_wants_that(
     await controlled(hass, house)
     before = house.entry.runtime_data
     hass.config_entries.async_update_entry(
-        house.entry, options={"allow_writing": True, "return_to_master": True}
+        house.entry, options={"write_tier": "everyday", "return_to_master": True}
     )
     await wait_until(
         lambda: (

@@ -198,11 +198,12 @@ async def test_the_options_of_both_lines_are_offered(
     assert dialog.step == "listening"
     dialog.close()
     await controlled(hass, house)
+    assert set_voltage(hass, 1) != STATE_UNAVAILABLE
     dialog = await Dialog.options(hass, house.entry)
     assert dialog.step == "controlled"
     await dialog.submit(
         poll_interval=2,
-        allow_writing=False,
+        write_tier="off",
         return_to_master=False,
         ask_device_info=False,
     )
@@ -210,6 +211,16 @@ async def test_the_options_of_both_lines_are_offered(
     await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
     await hass.async_block_till_done()
     assert set_voltage(hass, 1) == STATE_UNAVAILABLE
+
+    dialog = await Dialog.options(hass, house.entry)
+    await dialog.submit(write_tier="protection", ask_device_info=False)
+    assert dialog.step == "confirm_protection"
+    await dialog.submit(understood=True)
+    assert dialog.step == "created"
+    assert house.entry.options["write_tier"] == "protection"
+    await wait_until(lambda: is_controlled(house.entry, 0, 1, 2))
+    await hass.async_block_till_done()
+    assert set_voltage(hass, 1) != STATE_UNAVAILABLE
 
 
 async def test_a_control_line_needs_a_bus_that_runs(

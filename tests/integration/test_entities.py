@@ -326,7 +326,7 @@ class TestTwoPacks:
     @pytest.fixture
     def options(self) -> dict[str, Any]:
         """Read them often, and let settings be changed."""
-        return {"poll_interval": 0.1, "allow_writing": True}
+        return {"poll_interval": 0.1, "write_tier": "protection"}
 
     @pytest.mark.usefixtures("quick_to_miss", "loaded")
     async def test_a_silent_pack_becomes_unavailable_and_comes_back(

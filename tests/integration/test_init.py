@@ -16,6 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 import custom_components.jkbms as integration
 from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.subentries import bms_subentries
 from custom_components.jkbms.transport.link import Link, LinkFault
 from simulator import Bank, SlaveLine, Speed, TcpServer, serve_pty, serve_tcp
@@ -278,9 +279,11 @@ async def test_what_is_learnt_does_not_reload_and_what_is_changed_does(
         second = await loaded_anew(hass, entry, first)
         assert second.master.plan.live == 2
 
-        entries.async_update_entry(entry, options={"allow_writing": True})
+        assert not second.allows(BY_KEY["balancer"])
+        entries.async_update_entry(entry, options={"write_tier": "everyday"})
         third = await loaded_anew(hass, entry, second)
-        assert third.may_write
+        assert third.allows(BY_KEY["balancer"])
+        assert not third.allows(BY_KEY["cell_ovp"])
 
         subentry = entry.subentries[subentry_id(1)]
         entries.async_update_subentry(entry, subentry, title="Garage")

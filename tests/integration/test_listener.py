@@ -169,7 +169,7 @@ async def test_switching_between_asking_and_listening_keeps_every_entity_id(
     bank = Bank.default(range(1, 4), still=True)
     line = Recorded(bank)
     async with serve_tcp(line) as server:
-        entry = bus_entry(server.url, 1, 2, poll_interval=5, allow_writing=True)
+        entry = bus_entry(server.url, 1, 2, poll_interval=5, write_tier="everyday")
         entry = await load(hass, entry, 1, 2)
         ids = registry(hass)
         states = {s.entity_id for s in hass.states.async_all()}

@@ -40,7 +40,7 @@ def addresses() -> tuple[int, ...]:
 @pytest.fixture
 def options() -> dict[str, Any]:
     """Settings may be changed."""
-    return {"allow_writing": True, "poll_interval": 0.2}
+    return {"write_tier": "protection", "poll_interval": 0.2}
 
 
 @pytest.mark.usefixtures("loaded")
@@ -240,7 +240,9 @@ class TestNotAllowed:
         await set_value(hass, 3.41)  # Home Assistant leaves unavailable entities alone.
         assert bank[1].journal == []
 
-        hass.config_entries.async_update_entry(loaded, options={"allow_writing": True})
+        hass.config_entries.async_update_entry(
+            loaded, options={"write_tier": "protection"}
+        )
         await until(
             lambda: (
                 state_of(hass, "number", 1, "balance_starting_voltage").state == "3.44"

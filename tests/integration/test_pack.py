@@ -195,7 +195,9 @@ async def test_an_unknown_bms_at_the_address_of_a_pack_shows_nothing(
         assert device_of(hass, entry, subentry_id(1)) == device
         await asyncio.sleep(30)
         assert voltage(hass, 1) is None
-        hass.config_entries.async_update_entry(entry, options={"allow_writing": True})
+        hass.config_entries.async_update_entry(
+            entry, options={"write_tier": "protection"}
+        )
         await loaded_anew_but(hass, entry, coordinator)
         with pytest.raises(HomeAssistantError) as caught:
             await entry.runtime_data.async_write(

@@ -40,7 +40,7 @@ def addresses() -> tuple[int, ...]:
 @pytest.fixture
 def options() -> dict[str, Any]:
     """Settings may be changed."""
-    return {"allow_writing": True}
+    return {"write_tier": "everyday"}
 
 
 @pytest.mark.usefixtures("loaded")
@@ -104,7 +104,12 @@ async def test_a_switch_that_the_pack_ignores_stays_as_it_was_and_tells(
 async def test_switches_that_can_do_harm_over_the_wire_do_not_exist(
     hass: HomeAssistant,
 ) -> None:
-    for key in ("disable_temperature_sensors", "port_switch"):
+    for key in (
+        "disable_temperature_sensors",
+        "gps_heartbeat",
+        "port_switch",
+        "special_charger",
+    ):
         assert entity_id(hass, "switch", 1, key) is None
         assert entity_id(hass, "binary_sensor", 1, f"{key}_set") is not None
 

@@ -15,7 +15,8 @@ from custom_components.jkbms.coordinator import BusCoordinator
 from custom_components.jkbms.protocol.datum import Field, Firmware
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS
 from custom_components.jkbms.protocol.write_job import Outcome, WriteResult
-from custom_components.jkbms.write_errors import raise_for_result, show
+from custom_components.jkbms.wording import show, show_of
+from custom_components.jkbms.write_errors import failure
 from simulator import Bank, TcpServer, Writing
 
 from ..simulator import trigger
@@ -29,6 +30,9 @@ pytestmark = [
 
 OVP: Final = BY_KEY["cell_ovp"]
 CURRENT: Final = BY_KEY["max_charge_current"]
+PCL: Final = BY_KEY["disable_pcl_module"]
+START_BALANCE: Final = BY_KEY["balance_starting_voltage"]
+FLOAT_MODE: Final = BY_KEY["charging_float_mode"]
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ async def bus(
     hass: HomeAssistant, gateway: TcpServer
 ) -> AsyncIterator[tuple[MockConfigEntry, BusCoordinator]]:
     """A bus whose settings may be changed."""
-    entry = bus_entry(gateway.url, 1, 2, 7, allow_writing=True)
+    entry = bus_entry(gateway.url, 1, 2, 7, write_tier="protection")
     async with holding(hass, entry) as coordinator:
         yield entry, coordinator
 
@@ -77,12 +81,27 @@ async def test_nothing_is_sent_unless_the_owner_allows_it(
     hass: HomeAssistant, gateway: TcpServer, bank: Bank
 ) -> None:
     async with holding(hass, bus_entry(gateway.url, 1)) as coordinator:
-        assert not coordinator.may_write
-        error = await refused(coordinator, 1, OVP, 3.61)
-        assert isinstance(error, ServiceValidationError)
-        assert error.translation_key == "writing_not_allowed"
-        assert "options" in str(error)
+        for field, value in ((OVP, 3.61), (START_BALANCE, 3.41), (FLOAT_MODE, False)):
+            error = await refused(coordinator, 1, field, value)
+            assert isinstance(error, ServiceValidationError)
+            assert error.translation_key == "writing_not_allowed"
+            assert "options" in str(error)
     assert bank[1].journal == []
+
+
+async def test_a_protection_is_not_changed_where_everyday_settings_are_allowed(
+    hass: HomeAssistant, gateway: TcpServer, bank: Bank
+) -> None:
+    entry = bus_entry(gateway.url, 1, write_tier="everyday")
+    async with holding(hass, entry) as coordinator:
+        for field, value in ((OVP, 3.61), (CURRENT, 150), (PCL, True)):
+            error = await refused(coordinator, 1, field, value)
+            assert isinstance(error, ServiceValidationError)
+            assert error.translation_key == "tier_not_allowed"
+            assert "Everyday and protection settings" in str(error)
+        assert bank[1].journal == []
+        await coordinator.async_write(subentry_id(1), START_BALANCE, 3.41)
+    assert bank[1].number_of("balance_start_voltage") == 3410
 
 
 async def test_nothing_is_sent_where_another_master_asks(
@@ -187,13 +206,13 @@ async def test_every_outcome_has_its_words(
     hass: HomeAssistant, bus: Bus, outcome: Outcome
 ) -> None:
     result = WriteResult(outcome, before=3.65, found=3.66, code=4)
-    with pytest.raises(HomeAssistantError) as caught:
-        raise_for_result(pack_of(bus[0], 1), OVP, 3.61, result)
+    error = failure(pack_of(bus[0], 1), OVP, 3.61, result, 0.0)
+    assert error is not None
     texts = await translation.async_get_translations(hass, "en", "exceptions", [DOMAIN])
-    key = f"component.{DOMAIN}.exceptions.{caught.value.translation_key}.message"
-    words = texts[key].format(**caught.value.translation_placeholders or {})
+    key = f"component.{DOMAIN}.exceptions.{error.translation_key}.message"
+    words = texts[key].format(**error.translation_placeholders or {})
     # Home Assistant takes the full stop off.
-    assert str(caught.value) == words.removesuffix(".")
+    assert str(error) == words.removesuffix(".")
 
 
 @pytest.mark.parametrize(
@@ -211,3 +230,18 @@ async def test_every_outcome_has_its_words(
 )
 def test_a_value_is_shown_as_a_person_writes_it(value: object, words: str) -> None:
     assert show(value) == words
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("cell_ovp", 3.6, "3.600 V"),
+        ("max_charge_current", 120.0, "120.0 A"),
+        ("charge_ocp_delay", 30, "30 s"),
+        ("balancer", True, "on"),
+        ("lcd_buzzer_trigger", "low_soc", "low_soc"),
+        ("cell_ovp", None, "?"),
+    ],
+)
+def test_a_setting_is_shown_with_its_unit(key: str, value: object, words: str) -> None:
+    assert show_of(BY_KEY[key], value) == words

@@ -218,17 +218,21 @@ def test_each_bit_of_the_switch_word_is_the_one_the_vendor_names() -> None:
     assert bits == dict(enumerate(SWITCH_WORD_NAMES))
 
 
-def test_the_bits_that_cut_the_line_or_the_sensors_have_no_control() -> None:
+def test_what_is_a_danger_has_no_control() -> None:
     offered = {
         field.codec.bit
         for field in writable()
         if isinstance(field.codec, Bit) and field.offered
     }
-    assert offered == {0, 2, 4, 5, 6, 7, 8, 9}
+    assert offered == {0, 4, 6, 7, 8, 9}
     assert {field.template for field in writable() if not field.offered} == {
         "connection_resistance",
         "disable_temperature_sensors",
+        "gps_heartbeat",
         "port_switch",
+        "special_charger",
+        "uart1_protocol",
+        "can_protocol",
     }
 
 

@@ -143,6 +143,11 @@ class Datum[T]:
     """Tells who the owner is: not for diagnostics."""
 
     @property
+    def full_name(self) -> str:
+        """The English name, with the number where it is one of several alike."""
+        return self.name.format(number=self.index)
+
+    @property
     def template(self) -> str:
         """The key without the number, one for all alike."""
         if self.index is None:
