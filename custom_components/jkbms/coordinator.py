@@ -27,6 +27,7 @@ from .line_coordinator import LineCoordinator
 from .mode import Mode, can_port, mode_of
 from .newcomers import Newcomers
 from .pack import Pack
+from .pack_actions import ask_anew, set_clock
 from .protocol.attribution import MASTER
 from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Datum, Field
@@ -44,7 +45,7 @@ from .protocol.station import (
     Updated,
 )
 from .protocol.write_job import Outcome, WriteResult
-from .protocol.writing import Change
+from .protocol.writing import Change, Wish
 from .repairs import (
     clear_foreign_master,
     clear_issues,
@@ -203,7 +204,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         self.newcomers.start()
 
     async def async_write(
-        self, subentry_id: str, field: Field[Any], value: float | bool
+        self, subentry_id: str, field: Field[Any], value: Wish
     ) -> None:
         """Change one setting and return when it is proven.
 
@@ -220,6 +221,20 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
             result = await writer.session.write(change)
         self.watch.written(pack, result.outcome)
         raise_for_result(pack, field, value, result)
+
+    async def async_refresh_settings(self, subentry_id: str) -> None:
+        """Ask a pack for its settings and its device information now.
+
+        Raises translated errors where nobody can be asked.
+        """
+        ask_anew(self, self.packs[subentry_id])
+
+    async def async_sync_clock(self, subentry_id: str) -> None:
+        """Set the clock of a pack to the local time and return when it is proven.
+
+        Raises translated errors that say what the BMS, or nobody, did.
+        """
+        await set_clock(self, self.packs[subentry_id])
 
     async def async_identify(
         self, address: int, glance: float = _IDENTIFY

@@ -8,6 +8,7 @@ from .const import DOMAIN
 from .protocol.datum import Field
 from .protocol.order import broken_order
 from .protocol.write_job import Outcome, WriteResult
+from .protocol.writing import Wish, is_within
 
 if TYPE_CHECKING:
     from .control import Writer
@@ -22,7 +23,7 @@ def check_writable(
     pack: Pack,
     writer: Writer | None,
     field: Field[Any],
-    value: float | bool,
+    value: Wish,
 ) -> None:
     """Refuse what shall not even be tried; raises ServiceValidationError."""
     placeholders = {"pack": pack.name, "setting": field.name, "value": show(value)}
@@ -45,7 +46,7 @@ def check_writable(
             translation_placeholders=placeholders,
         )
     limits = field.limits
-    if limits is not None and not limits.minimum <= value <= limits.maximum:
+    if limits is not None and not is_within(field, value):
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="out_of_range",
@@ -55,6 +56,8 @@ def check_writable(
                 "maximum": show(limits.maximum),
             },
         )
+    if isinstance(value, str):
+        return
     settings = pack.settings()
     order = broken_order(field, value, settings)
     if order is not None:
@@ -72,7 +75,7 @@ def check_writable(
 
 
 def raise_for_result(
-    pack: Pack, field: Field[Any], value: float | bool, result: WriteResult
+    pack: Pack, field: Field[Any], value: Wish, result: WriteResult
 ) -> None:
     """Return when the change is proven; else raises HomeAssistantError."""
     if result.outcome is Outcome.PROVEN:

@@ -7,8 +7,10 @@ from enum import StrEnum
 from math import inf
 from typing import Final, Protocol, runtime_checkable
 
+from ..protocol.commands import Command
 from ..protocol.master import Master
-from ..protocol.station import Event, Step, Written
+from ..protocol.settings_job import FieldResult, SettingsReport, Transaction
+from ..protocol.station import Event, Settled, Step, Written
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
 from .link import LinkError, LinkFault
@@ -122,6 +124,7 @@ class Session[R = bytes]:
         self._ended: asyncio.Future[LinkError] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[WriteResult]] = {}
+        self._settling: dict[int, asyncio.Future[SettingsReport]] = {}
         self._unheard: float | None = None
         """When the first request was sent after the last byte that was heard."""
         self._down_since: float | None = None
@@ -149,16 +152,49 @@ class Session[R = bytes]:
         if (error := await asyncio.shield(self._opened)) is not None:
             raise error
 
-    async def write(self, change: Change) -> WriteResult:
-        """Make a change and return how it ended."""
-        master: object = self._machine
-        if not isinstance(master, Master) or master.yielded or self._link is None:
+    async def write(self, wish: Change | Command) -> WriteResult:
+        """Make a change, or start an action, and return how it ended."""
+        master = self._writing
+        if master is None:
             return WriteResult(Outcome.UNREACHABLE)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
-        self._waiting[id(change)] = ended
-        master.submit(change)
+        self._waiting[id(wish)] = ended
+        master.submit(wish)
         self.advance()
         return await ended
+
+    async def settle(self, transaction: Transaction) -> SettingsReport:
+        """Make changes that belong together and return how each of them ended.
+
+        Whoever is cancelled while waiting wants none of them: what was written is put
+        back.
+        """
+        master = self._writing
+        if master is None:
+            return SettingsReport(
+                results=tuple(
+                    FieldResult(change=change, outcome=Outcome.UNREACHABLE)
+                    for change in transaction.changes
+                )
+            )
+        ended: asyncio.Future[SettingsReport] = self._loop.create_future()
+        self._settling[id(transaction)] = ended
+        master.submit(transaction)
+        self.advance()
+        try:
+            return await ended
+        finally:
+            if ended.cancelled():
+                master.cancel(transaction)
+                self.advance()
+
+    @property
+    def _writing(self) -> Master | None:
+        """Who writes on the line, None where nobody can now."""
+        machine: object = self._machine
+        if not isinstance(machine, Master) or machine.yielded or self._link is None:
+            return None
+        return machine
 
     def advance(self, data: R | None = None) -> None:
         """Let the machine take in what was heard and do what is due."""
@@ -258,12 +294,21 @@ class Session[R = bytes]:
 
     def _publish(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            if isinstance(event, Written):
-                ended = self._waiting.pop(id(event.change), None)
-                if ended is not None and not ended.done():
-                    ended.set_result(event.result)
+            match event:
+                case Written(wish, result):
+                    _tell(self._waiting.pop(id(wish), None), result)
+                case Settled(transaction, report):
+                    _tell(self._settling.pop(id(transaction), None), report)
+                case _:
+                    pass
         if events:
             self._on_events(events)
+
+
+def _tell[T](waiting: asyncio.Future[T] | None, result: T) -> None:
+    """Wake whoever waits for a result, if anybody still does."""
+    if waiting is not None and not waiting.done():
+        waiting.set_result(result)
 
 
 def _pause(fault: LinkFault, outage: float) -> float:
