@@ -21,6 +21,7 @@ from .protocol.settings_record import SETTINGS
 from .protocol.state import Update
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change, Wish
+from .wording import show
 from .write_errors import failure, refusals
 
 if TYPE_CHECKING:
@@ -147,6 +148,28 @@ class Changes:
             old=result.before,
             new=result.found,
             wanted=value,
+            outcome=result.outcome,
+            context=context,
+        )
+
+    @callback
+    def commanded(
+        self,
+        pack: Pack,
+        field: Field[Any],
+        wanted: str,
+        result: WriteResult,
+        context: Context | None,
+    ) -> None:
+        """Tell of an action that a value of the pack proves."""
+        tell_change(
+            self._hass,
+            self._bus,
+            pack,
+            field,
+            old=show(result.before),
+            new=show(result.found),
+            wanted=wanted,
             outcome=result.outcome,
             context=context,
         )

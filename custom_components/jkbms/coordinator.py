@@ -35,6 +35,7 @@ from .memory import Memory
 from .mode import Mode, can_port, mode_of
 from .newcomers import Newcomers
 from .pack import Pack
+from .pack_actions import ask_anew, set_clock
 from .protocol.attribution import MASTER
 from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Datum, Field
@@ -217,6 +218,22 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """
         pack = self.packs[subentry_id]
         await self.changes.async_set(pack, field, value, context)
+
+    async def async_refresh_settings(self, subentry_id: str) -> None:
+        """Ask a pack for its settings and its device information now.
+
+        Raises translated errors where nobody can be asked.
+        """
+        ask_anew(self, self.packs[subentry_id])
+
+    async def async_sync_clock(
+        self, subentry_id: str, context: Context | None = None
+    ) -> None:
+        """Set the clock of a pack to the local time and return when it is proven.
+
+        Raises translated errors that say what the BMS, or nobody, did.
+        """
+        await set_clock(self, self.packs[subentry_id], context)
 
     async def async_identify(
         self, address: int, glance: float = _IDENTIFY

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from homeassistant.components.binary_sensor import BinarySensorEntityDescription
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
+from homeassistant.components.button import ButtonEntityDescription
 from homeassistant.components.event import EventEntityDescription
 from homeassistant.components.number import (
     NumberDeviceClass,
     NumberEntityDescription,
     NumberMode,
 )
+from homeassistant.components.select import SelectEntityDescription
 from homeassistant.components.sensor import (
     SensorDeviceClass,
     SensorEntityDescription,
@@ -31,10 +33,10 @@ from homeassistant.const import (
 from homeassistant.helpers.entity import EntityDescription
 
 from .protocol.blocking import BLOCKS, Block
-from .protocol.datum import Datum, Field, Quantity, Role
+from .protocol.datum import Datum, Field, Firmware, Quantity, Role
 from .protocol.derived import ALARM_STATES, DERIVED, PROBLEM
 from .protocol.features import Features
-from .protocol.fields import CAN, FIELDS
+from .protocol.fields import CAN, FIELDS, V11
 from .protocol.fields.can import CAN_ALARMS
 from .protocol.insight import OVER_TIME
 
@@ -292,6 +294,35 @@ class PackSwitchDescription(PackDescription, SwitchEntityDescription):
         return _OBJECT_IDS.get(self.key, self.key)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackSelectDescription(PackDescription, SelectEntityDescription):
+    """A setting of a pack that is a choice."""
+
+    datum: Field[str]
+    control: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackButtonDescription(PackDescription, ButtonEntityDescription):
+    """Something to ask of a pack; it stands for no value of it."""
+
+    datum: Datum[bool] = ONLINE
+    control: bool = True
+    title: str
+    """The English name."""
+    since: Firmware | None = None
+
+    @property
+    def label(self) -> str:
+        """The English name."""
+        return self.title
+
+    def fits(self, features: Features) -> bool:
+        """Tell whether a pack can do it; firmware that is not known has what all have."""
+        firmware = features.firmware
+        return self.since is None or (firmware is not None and firmware >= self.since)
+
+
 def _placeholders(datum: Datum[Any]) -> dict[str, str] | None:
     return None if datum.index is None else {"number": str(datum.index)}
 
@@ -369,6 +400,18 @@ def switch_description(field: Field[Any]) -> PackSwitchDescription:
     )
 
 
+def select_description(field: Field[Any]) -> PackSelectDescription:
+    """Describe the control of a setting that is a choice."""
+    return PackSelectDescription(
+        key=field.key,
+        translation_key=field.template,
+        translation_placeholders=_placeholders(field),
+        datum=field,
+        options=list(field.options),
+        entity_category=EntityCategory.CONFIG,
+    )
+
+
 def _controls() -> Iterator[Field[Any]]:
     return (f for f in FIELDS if f.role is Role.SETTING and f.offered)
 
@@ -398,3 +441,21 @@ SWITCHES: Final = tuple(
     for field in _controls()
     if field.quantity is Quantity.FLAG
 )
+SELECTS: Final = tuple(
+    select_description(field) for field in _controls() if field.options
+)
+REFRESH_SETTINGS: Final = PackButtonDescription(
+    key="refresh_settings",
+    translation_key="refresh_settings",
+    title="Refresh settings",
+    entity_category=EntityCategory.DIAGNOSTIC,
+)
+SYNC_CLOCK: Final = PackButtonDescription(
+    key="sync_clock",
+    translation_key="sync_clock",
+    title="Set clock",
+    # Older firmware has other actions at its register (rs485.md 2.8).
+    since=V11,
+    entity_category=EntityCategory.CONFIG,
+)
+BUTTONS: Final = (REFRESH_SETTINGS, SYNC_CLOCK)

@@ -12,7 +12,12 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .coordinator import BusCoordinator, JkBmsConfigEntry, Watch
-from .descriptions import PackDescription, PackNumberDescription, PackSwitchDescription
+from .descriptions import (
+    PackDescription,
+    PackNumberDescription,
+    PackSelectDescription,
+    PackSwitchDescription,
+)
 from .pack import Pack
 
 _BATCH: Final = 32
@@ -83,7 +88,9 @@ class PackEntity(CoordinatorEntity[BusCoordinator]):
 class PackControl(PackEntity):
     """An entity that may change a setting, as soon as its owner allows it."""
 
-    entity_description: PackNumberDescription | PackSwitchDescription
+    entity_description: (
+        PackNumberDescription | PackSelectDescription | PackSwitchDescription
+    )
 
     @property
     @override

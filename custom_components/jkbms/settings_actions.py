@@ -21,6 +21,7 @@ from homeassistant.util import dt as dt_util, slugify
 import probatio
 
 from .const import DOMAIN
+from .pack_actions import start_emergency
 from .pack_targets import Target, all_targets, targets
 from .protocol.settings_diff import COMPARED
 from .protocol.settings_record import SETTINGS
@@ -50,6 +51,12 @@ _CHANGE: Final = probatio.Schema(
         probatio.Optional(_DRY_RUN, default=False): cv.boolean,
     }
 )
+_EMERGENCY: Final = probatio.Schema(
+    {
+        probatio.Required(ATTR_DEVICE_ID): _DEVICES,
+        probatio.Required(_CONFIRM): cv.boolean,
+    }
+)
 _COPY: Final = probatio.Schema(
     {
         probatio.Required(_SOURCE): cv.string,
@@ -76,6 +83,7 @@ def async_setup_settings_actions(hass: HomeAssistant) -> None:
         ("compare_settings", _compare, _READ, SupportsResponse.ONLY),
         ("backup_settings", _back_up, _READ, SupportsResponse.OPTIONAL),
         ("change_settings", _change, _CHANGE, SupportsResponse.OPTIONAL),
+        ("emergency_start", _start_emergency, _EMERGENCY, SupportsResponse.NONE),
         ("copy_settings", _copy, _COPY, SupportsResponse.OPTIONAL),
         ("restore_settings", _restore, _RESTORE, SupportsResponse.OPTIONAL),
     ):
@@ -159,6 +167,14 @@ async def _change(call: ServiceCall) -> ServiceResponse:
         )
         results.append(result)
     return _answer(call, results)
+
+
+async def _start_emergency(call: ServiceCall) -> None:
+    """Let packs discharge for a while although a cell is too low."""
+    for target in targets(call.hass, call.data[ATTR_DEVICE_ID]):
+        await start_emergency(
+            target.bus, target.pack, call.context, confirmed=call.data[_CONFIRM]
+        )
 
 
 async def _copy(call: ServiceCall) -> ServiceResponse:

@@ -116,9 +116,18 @@ def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
 
 
 def failure(
-    pack: Pack, field: Field[Any], value: Wish, result: WriteResult, now: float
+    pack: Pack,
+    field: Field[Any],
+    value: Wish,
+    result: WriteResult,
+    now: float,
+    *,
+    name: str | None = None,
 ) -> HomeAssistantError | None:
-    """Return what is wrong with how a change ended; None where it is proven."""
+    """Return what is wrong with how a change ended; None where it is proven.
+
+    An action that a field proves has a name of its own.
+    """
     if result.outcome is Outcome.PROVEN:
         return None
     if result.outcome is Outcome.BROKEN_RULE and result.violations:
@@ -129,7 +138,7 @@ def failure(
         translation_key=f"write_{result.outcome}",
         translation_placeholders={
             "pack": pack.name,
-            "setting": field.full_name,
+            "setting": name or field.full_name,
             "value": show_of(field, value),
             "before": show_of(field, result.before),
             "found": show_of(field, result.found),

@@ -11,13 +11,17 @@ from custom_components.jkbms.bus_descriptions import TRAFFIC, TrafficDescription
 from custom_components.jkbms.descriptions import (
     ALARM_DATA,
     BINARY_SENSORS,
+    BUTTONS,
     CLOCK_DRIFT,
     EVENTS,
     NUMBERS,
     ONLINE,
+    SELECTS,
     SENSORS,
     SWITCHES,
+    SYNC_CLOCK,
     PackBinarySensorDescription,
+    PackButtonDescription,
     PackDescription,
     PackEventDescription,
     PackSensorDescription,
@@ -26,6 +30,7 @@ from custom_components.jkbms.protocol.alarms import BY_KEY as ALARM_BY_KEY, Seve
 from custom_components.jkbms.protocol.codecs import Bit
 from custom_components.jkbms.protocol.datum import Datum, Field, Hardware, Role
 from custom_components.jkbms.protocol.energy import Followed
+from custom_components.jkbms.protocol.fence import CLOCK
 from custom_components.jkbms.protocol.fields import FIELDS
 from custom_components.jkbms.transport.health import Kind
 
@@ -35,8 +40,10 @@ LIST: Final = Path("docs/entities.md")
 
 PLATFORMS: Final[dict[str, Sequence[PackDescription]]] = {
     "binary_sensor": BINARY_SENSORS,
+    "button": BUTTONS,
     "event": EVENTS,
     "number": NUMBERS,
+    "select": SELECTS,
     "sensor": SENSORS,
     "switch": SWITCHES,
 }
@@ -111,7 +118,7 @@ OPTION_NAMES: Final = {
     "voltronic": "Voltronic",
     "waiting_release": "Waiting for its release time",
 }
-"""The English names of what a sensor may say."""
+"""The English names of what a sensor may say, and a choice may be set to."""
 EVENT_ATTRIBUTES: Final = {
     "event_type": {
         "name": "Kind",
@@ -258,6 +265,18 @@ A bank is a device of its own; what its values mean is in [bank.md](bank.md).
 
 """
 _KINDS: Final = {Kind.ASKING: "asking", Kind.LISTENING: "listening", Kind.CAN: "CAN"}
+_BUTTONS: Final = """
+## Buttons
+
+They are there where a pack can be asked: on the bus, or on its control line.
+
+- `refresh_settings`: reads the settings and the device information of the pack now, which else is done every minute and
+  every hour. What has changed shows as soon as the pack has told it.
+- `sync_clock`: sets the clock of the pack to the local time of Home Assistant, as the application does. Unavailable until
+  changing settings is allowed. It counts only when the clock, read again, goes on from that time. A clock
+  that is right within 3 seconds is left alone.
+
+"""
 _SETTINGS: Final = """
 ## Settings
 
@@ -307,6 +326,11 @@ def entity_list(_current: str = "") -> str:
         _table(
             ("Key", "Name", "Kind of entity", "Unit", "On"),
             (_bank_row(p, d) for p, table in BANK.items() for d in table),
+        ),
+        _BUTTONS,
+        _table(
+            ("Key", "Name", "On", "Kind", "Register", "Firmware"),
+            map(_button_row, BUTTONS),
         ),
         _SETTINGS,
         "\n",
@@ -463,6 +487,18 @@ def _alarm_row(description: PackBinarySensorDescription) -> Sequence[str]:
     )
 
 
+def _button_row(description: PackButtonDescription) -> Sequence[str]:
+    since = description.since
+    return (
+        f"`{description.key}`",
+        description.label,
+        "yes" if description.datum.enabled else "no",
+        str(description.entity_category),
+        f"0x{CLOCK:04X}" if description is SYNC_CLOCK else "",
+        f"from {since}" if since is not None else "",
+    )
+
+
 def _setting_descriptions() -> list[PackDescription]:
     """Return one twin of each setting, in the order of the registers."""
     twins = [d for d in (*SENSORS, *BINARY_SENSORS) if d.twin]
@@ -472,7 +508,8 @@ def _setting_descriptions() -> list[PackDescription]:
 
 _NUMBERS: Final = {d.key for d in NUMBERS}
 _SWITCHES: Final = {d.key for d in SWITCHES}
-_CONTROLS: Final = _NUMBERS | _SWITCHES
+_SELECTS: Final = {d.key for d in SELECTS}
+_CONTROLS: Final = _NUMBERS | _SWITCHES | _SELECTS
 
 
 def _setting_row(twin: PackDescription) -> Sequence[str]:
@@ -486,13 +523,16 @@ def _setting_row(twin: PackDescription) -> Sequence[str]:
         control = "number"
     elif field.key in _SWITCHES:
         control = "switch"
+    elif field.key in _SELECTS:
+        control = "select"
+    span = f"{limits.minimum:.10g} to {limits.maximum:.10g}" if limits else ""
     twin_on = field.enabled if field.twin_enabled is None else field.twin_enabled
     return (
         _key(field),
         _name(field),
         control,
         _unit(twin),
-        f"{limits.minimum:.10g} to {limits.maximum:.10g}" if limits else "",
+        ", ".join(field.options) if control == "select" else span,
         f"{limits.step:.10g}" if limits else "",
         str(field.tier),
         _on(field, enabled=field.enabled) if field.key in _CONTROLS else "",

@@ -25,17 +25,20 @@ from custom_components.jkbms.bank_descriptions import (
 from custom_components.jkbms.bus_descriptions import TRAFFIC
 from custom_components.jkbms.descriptions import (
     BINARY_SENSORS,
+    BUTTONS,
     EVENTS,
     MEANING,
     NUMBERS,
+    SELECTS,
     SENSORS,
     SWITCHES,
+    SYNC_CLOCK,
     PackDescription,
     PackSensorDescription,
     number_description,
 )
 from custom_components.jkbms.protocol.blocking import BLOCKS
-from custom_components.jkbms.protocol.datum import Field, Quantity, Role
+from custom_components.jkbms.protocol.datum import Field, Firmware, Quantity, Role, Tier
 from custom_components.jkbms.protocol.derived import DERIVED
 from custom_components.jkbms.protocol.features import Features
 from custom_components.jkbms.protocol.fields import BALANCER, CAN, FIELDS, settings
@@ -45,8 +48,10 @@ PACKAGE: Final = Path(__file__).parents[2] / "custom_components" / "jkbms"
 KEYS: Final = Path(__file__).with_name("frozen_keys.txt")
 PLATFORMS: Final[dict[str, tuple[PackDescription, ...]]] = {
     "binary_sensor": BINARY_SENSORS,
+    "button": BUTTONS,
     "event": EVENTS,
     "number": NUMBERS,
+    "select": SELECTS,
     "sensor": SENSORS,
     "switch": SWITCHES,
 }
@@ -104,8 +109,12 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
         *(block.key for block in BLOCKS),
         *(datum.key for datum in OVER_TIME),
     }
-    assert {d.datum.key for d in (*NUMBERS, *SWITCHES)} == {
-        field.key for field in FIELDS if field.offered and not field.options
+    controls = [d.datum.key for d in (*NUMBERS, *SELECTS, *SWITCHES)]
+    assert len(set(controls)) == len(controls)
+    assert set(controls) == {
+        field.key
+        for field in FIELDS
+        if field.offered and not (field.options and field.tier is Tier.DANGER)
     }
 
 
@@ -118,7 +127,7 @@ def test_every_setting_has_a_twin_that_only_shows_it() -> None:
 
 
 def test_every_control_is_a_setting_to_configure() -> None:
-    for description in (*NUMBERS, *SWITCHES):
+    for description in (*NUMBERS, *SELECTS, *SWITCHES):
         assert description.entity_category is EntityCategory.CONFIG
         assert isinstance(description.datum, Field)
         assert description.datum.role is Role.SETTING
@@ -177,6 +186,30 @@ def test_numbers_are_typed_within_the_limits_of_their_setting() -> None:
             limits.step,
         )
         assert d.mode is NumberMode.BOX
+
+
+def test_choices_offer_what_their_setting_can_be_and_none_that_can_do_harm() -> None:
+    assert {d.key: tuple(d.options or ()) for d in SELECTS} == {
+        field.key: field.options
+        for field in FIELDS
+        if field.writable and field.options and field.tier is Tier.EVERYDAY
+    }
+    assert len(SELECTS) == 3
+
+
+@pytest.mark.parametrize(
+    ("firmware", "settable"),
+    [("14.16", False), ("14.17", True), ("15.41", True), (None, False)],
+)
+def test_a_clock_can_be_set_where_the_firmware_is_known_to_have_the_register(
+    firmware: str | None, settable: bool
+) -> None:
+    features = Features(
+        cells=(1,), probes=(), heater=False, firmware=Firmware.parse(firmware)
+    )
+    fitting = [d.key for d in BUTTONS if d.fits(features)]
+    assert (SYNC_CLOCK.key in fitting) is settable
+    assert "refresh_settings" in fitting
 
 
 def test_a_setting_without_limits_is_no_number() -> None:

@@ -32,6 +32,7 @@ ENABLED: Final = {
         "online",
         "problem",
     },
+    "button": {"refresh_settings", "sync_clock"},
     "event": {"alarm_event"},
     "number": {
         "balance_starting_voltage",

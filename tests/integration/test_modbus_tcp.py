@@ -71,7 +71,7 @@ async def test_a_gateway_that_converts_is_recognised_and_asked_as_such(
     assert dialog.step == "confirm"
     assert dialog.placeholders["port"] == converting.url
     assert dialog.placeholders["count"] == "4"
-    await dialog.submit(packs=["1", "2", "3", "4"], allow_writing=True)
+    await dialog.submit(packs=["1", "2", "3", "4"], write_tier="everyday")
     assert dialog.step == "created"
     [entry] = hass.config_entries.async_entries(DOMAIN)
     assert entry.data == {"device": converting.url}

@@ -56,7 +56,7 @@ async def test_entities_show_what_pymodbus_server_holds(hass: HomeAssistant) -> 
         for pack in bank
     }
     async with pymodbus_server(maps) as url:
-        entry = bus_entry(url, 1, 2, allow_writing=True)
+        entry = bus_entry(url, 1, 2, write_tier="protection")
         async with holding(hass, entry):
             for pack in bank:
                 volts = state_of(hass, "sensor", pack.address, "total_voltage").state

@@ -1,0 +1,117 @@
+"""What can be asked of a pack beside its settings: all that it is set to, and the right time."""
+
+from typing import TYPE_CHECKING, Final
+
+from homeassistant.core import Context
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN
+from .protocol.commands import SetClock, StartEmergency
+from .protocol.datum import Block
+from .protocol.fields import BMS_CLOCK, EMERGENCY_TIME_LEFT
+from .protocol.write_job import Outcome, WriteResult
+from .tiers import WriteTier, allowed_by
+from .write_errors import failure
+
+if TYPE_CHECKING:
+    from .control import Writer
+    from .coordinator import BusCoordinator
+    from .pack import Pack
+
+_CLOCK_NAME: Final = "The clock"
+_EMERGENCY_NAME: Final = "Emergency start"
+_OFF: Final = "writing_not_allowed"
+
+
+def asked_at(bus: BusCoordinator, pack: Pack) -> Writer | None:
+    """Return where a pack can be asked now; None where it does not answer."""
+    writer = bus.writer(pack)
+    return writer if writer is not None and writer.station.available else None
+
+
+def may_set_clock(bus: BusCoordinator) -> bool:
+    """Tell whether the owner allows it: it does no more harm than an everyday setting."""
+    return allowed_by(bus.config_entry) is not WriteTier.OFF
+
+
+def ask_anew(bus: BusCoordinator, pack: Pack) -> None:
+    """Ask a pack for its settings and its device information now.
+
+    Raises HomeAssistantError where nobody answers, or may be asked.
+    """
+    writer = asked_at(bus, pack)
+    if writer is None or writer.master.yielded:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key=(
+                "refresh_unreachable" if writer is None else "refresh_foreign_master"
+            ),
+            translation_placeholders={"pack": pack.name},
+        )
+    due, now = writer.station.due, bus.hass.loop.time()
+    for block in (Block.SETTINGS, Block.DEVICE):
+        due[block] = min(due[block], now)
+    writer.session.advance()
+
+
+async def set_clock(
+    bus: BusCoordinator, pack: Pack, context: Context | None = None
+) -> None:
+    """Set the clock of a pack to the local time and return when it is proven.
+
+    It knows no time zone. Raises ServiceValidationError where it shall not even be
+    tried, else HomeAssistantError where it is not proven.
+    """
+    writer = _writer(bus, pack, _CLOCK_NAME, None if may_set_clock(bus) else _OFF)
+    local = dt_util.now().replace(tzinfo=None)
+    result = WriteResult(Outcome.UNREACHABLE)
+    if writer is not None:
+        command = SetClock(writer.station.address, local, bus.hass.loop.time())
+        result = await writer.session.write(command)
+    wanted = f"{local:%Y-%m-%d %H:%M:%S}"
+    bus.changes.commanded(pack, BMS_CLOCK, wanted, result, context)
+    error = failure(pack, BMS_CLOCK, wanted, result, 0.0, name=_CLOCK_NAME)
+    if error is not None:
+        raise error
+
+
+async def start_emergency(
+    bus: BusCoordinator, pack: Pack, context: Context | None, *, confirmed: bool
+) -> None:
+    """Let a pack discharge for a while although a cell is too low.
+
+    Raises like `set_clock`; without the owner's confirmation nothing is sent.
+    """
+    allowed = confirmed and allowed_by(bus.config_entry) is WriteTier.PROTECTION
+    refusal = None if allowed else "danger_not_confirmed"
+    writer = _writer(bus, pack, _EMERGENCY_NAME, refusal)
+    result = WriteResult(Outcome.UNREACHABLE)
+    if writer is not None:
+        result = await writer.session.write(StartEmergency(writer.station.address))
+    bus.changes.commanded(pack, EMERGENCY_TIME_LEFT, "on", result, context)
+    error = failure(pack, EMERGENCY_TIME_LEFT, "on", result, 0.0, name=_EMERGENCY_NAME)
+    if error is not None:
+        raise error
+
+
+def _writer(
+    bus: BusCoordinator, pack: Pack, name: str, not_allowed: str | None
+) -> Writer | None:
+    """Return where an action can be started, None where the pack is not reached.
+
+    Raises ServiceValidationError where it shall not even be tried.
+    """
+    writer = bus.writer(pack)
+    refusal = not_allowed
+    if not bus.sets(pack):
+        refusal = "listening"
+    elif refusal is None and writer is not None and writer.master.yielded:
+        refusal = "foreign_master"
+    if refusal is not None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key=refusal,
+            translation_placeholders={"pack": pack.name, "setting": name},
+        )
+    return writer
