@@ -106,6 +106,7 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
     assert {d.datum.key for d in (*SENSORS, *BINARY_SENSORS)} == shown | {
         "online",
         "bms_clock_drift",
+        "settings_differ",
         *(block.key for block in BLOCKS),
         *(datum.key for datum in OVER_TIME),
     }

@@ -95,12 +95,12 @@ def fill(pack: Pack) -> None:
 def stored(storage: Path, entry: MockConfigEntry) -> dict[str, Any]:
     """What was stored of the packs of an entry."""
     data: dict[str, Any] = json.loads(file_of(storage, entry).read_text())["data"]
-    return data
+    return {pack: known["insight"] for pack, known in data.items()}
 
 
 def file_of(storage: Path, entry: MockConfigEntry) -> Path:
     """Where it is stored."""
-    return storage / f"jkbms.insight.{entry.entry_id}"
+    return storage / f"jkbms.packs.{entry.entry_id}"
 
 
 @pytest.mark.usefixtures("everything_enabled")
@@ -257,6 +257,7 @@ DAMAGED: Final = {
     "a version in words": b'{"version": "x", "data": {}}',
     "a list as data": b'{"version": 1, "minor_version": 1, "data": []}',
     "a word as a pack": b'{"version": 1, "minor_version": 1, "data": {"pack1": "x"}}',
+    "a word as an insight": b'{"version": 1, "data": {"pack1": {"insight": "x"}}}',
 }
 
 

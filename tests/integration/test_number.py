@@ -163,17 +163,24 @@ async def test_a_change_that_the_pack_does_not_make_is_told(
 
 
 @pytest.mark.usefixtures("loaded")
-async def test_more_than_the_model_can_carry_is_refused_by_the_pack(
+async def test_more_than_the_model_can_carry_is_not_even_sent(
     hass: HomeAssistant, bank: Bank
 ) -> None:
     with pytest.raises(HomeAssistantError) as raised:
         await set_value(hass, 300, "number.pack_1_max_charge_current")
-    assert raised.value.translation_key == "write_refused_value"
+    assert raised.value.translation_key == "too_much_for_model"
+    assert bank[1].journal == []
     assert bank[1].number_of("charge_current_limit") == 60_000
     assert state_of(hass, "number", 1, "max_charge_current").state == "60.0"
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.fixture
+def unrated(bank: Bank) -> None:
+    """A pack whose name does not tell what it can carry."""
+    bank[1].set("model", b"JK_16S20P".ljust(16, b"\0"))
+
+
+@pytest.mark.usefixtures("unrated", "loaded")
 async def test_a_value_that_the_pack_clamps_is_shown_as_it_is_and_told(
     hass: HomeAssistant, bank: Bank
 ) -> None:
@@ -181,7 +188,7 @@ async def test_a_value_that_the_pack_clamps_is_shown_as_it_is_and_told(
     with pytest.raises(HomeAssistantError) as raised:
         await set_value(hass, 300, "number.pack_1_max_charge_current")
     assert raised.value.translation_key == "write_clamped"
-    assert "took 200 instead of 300" in str(raised.value)
+    assert "took 200.0 A instead of 300.0 A" in str(raised.value)
     assert bank[1].journal[-1].outcome is Outcome.CLAMPED
     assert state_of(hass, "number", 1, "max_charge_current").state == "200.0"
 

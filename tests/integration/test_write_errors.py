@@ -38,7 +38,10 @@ FLOAT_MODE: Final = BY_KEY["charging_float_mode"]
 @pytest.fixture
 def bank() -> Bank:
     """One pack of each captured kind."""
-    return Bank.default(addresses=range(1, 8), still=True)
+    bank = Bank.default(addresses=range(1, 8), still=True)
+    # What the first one can carry its name does not tell, so that it has to say so itself.
+    bank[1].set("model", b"JK_16S20P".ljust(16, b"\0"))
+    return bank
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ async def test_a_protection_is_not_changed_where_everyday_settings_are_allowed(
 ) -> None:
     entry = bus_entry(gateway.url, 1, write_tier="everyday")
     async with holding(hass, entry) as coordinator:
-        for field, value in ((OVP, 3.61), (CURRENT, 150), (PCL, True)):
+        for field, value in ((OVP, 3.61), (CURRENT, 500), (PCL, True)):
             error = await refused(coordinator, 1, field, value)
             assert isinstance(error, ServiceValidationError)
             assert error.translation_key == "tier_not_allowed"
@@ -122,15 +125,15 @@ async def test_a_value_out_of_range_is_not_even_sent(
     error = await refused(bus[1], 1, OVP, value)
     assert isinstance(error, ServiceValidationError)
     assert error.translation_key == "out_of_range"
-    assert "between 1.2 and 4.4" in str(error)
+    assert "between 1.200 V and 4.400 V" in str(error)
     assert bank[1].journal == []
 
 
 @pytest.mark.parametrize(
     ("key", "value", "error_key", "words"),
     [
-        ("cell_uvpr", 2.5, "too_low", "Cell UVP is 2.7, and it has to stay above"),
-        ("cell_ovpr", 4.0, "too_high", "Cell OVP is 3.65, and it has to stay below"),
+        ("cell_uvpr", 2.5, "has_to_be_above", "must be above Cell UVP 2.700 V"),
+        ("cell_ovpr", 4.0, "has_to_be_below", "must be below Cell OVP 3.650 V"),
     ],
 )
 async def test_a_recovery_beyond_its_protection_is_not_even_sent(
@@ -147,7 +150,7 @@ async def test_a_recovery_beyond_its_protection_is_not_even_sent(
     ("writing", "key", "words"),
     [
         (Writing.IGNORE, "write_ignored", "but kept "),
-        (Writing.CLAMP, "write_clamped", "instead of 500"),
+        (Writing.CLAMP, "write_clamped", "instead of 500.0 A"),
         (Writing.REFUSE_REGISTER, "write_refused_register", "exception 2"),
         (Writing.REFUSE_VALUE, "write_refused_value", "exception 3"),
     ],

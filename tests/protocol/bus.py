@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from custom_components.jkbms.protocol.datum import Block
-from custom_components.jkbms.protocol.frames import WriteRequest, trigger
+from custom_components.jkbms.protocol.frames import ReadRequest, WriteRequest, trigger
 from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.pacing import SERIAL, Timing
 from custom_components.jkbms.protocol.station import Availability, Event
@@ -100,10 +100,15 @@ def bus_of(
 
 
 def requests(bus: Bus) -> list[tuple[float, WriteRequest]]:
-    """Return everything that was sent, each a request on its own."""
+    """Return every trigger and write that was sent, each a request on its own.
+
+    Registers are read only where triggers stay unanswered.
+    """
     sent = []
     for time, data in bus.sent:
         (request,) = framed(data)
+        if isinstance(request, ReadRequest):
+            continue
         assert isinstance(request, WriteRequest)
         sent.append((time, request))
     return sent

@@ -290,7 +290,17 @@ def test_a_refused_trigger_is_counted_and_asked_again_next_time() -> None:
     master = Master([1], Plan(live=5), SERIAL, 0.0)
     master.connected(0.0)
     master.advance(0.0)
-    step = master.advance(0.05, ExceptionReply(1, 0x10, 11).encode())
+    step = master.advance(0.05, ExceptionReply(1, 0x10, 2).encode())
     assert step.events == ()
     assert master.stations[1].counts.refused == 1
     assert master.stations[1].heard is None
+
+
+def test_a_gateway_that_says_that_nobody_answers_is_no_refusal() -> None:
+    master = Master([1], Plan(live=5), SERIAL, 0.0)
+    master.connected(0.0)
+    master.advance(0.0)
+    step = master.advance(0.05, ExceptionReply(1, 0x10, 11).encode())
+    assert step.events == ()
+    assert master.stations[1].counts.refused == 0
+    assert master.stations[1].counts.timeouts == 1
