@@ -13,7 +13,7 @@ from .protocol.settings_job import FieldResult
 from .protocol.settings_record import SETTINGS
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change, Wish, as_stored
-from .write_errors import failure, in_words, refusals
+from .write_errors import failure, in_words, not_put_back, refusals
 
 if TYPE_CHECKING:
     from .pack_targets import Target
@@ -119,6 +119,8 @@ def _note(result: Result, target: Target, one: FieldResult, now: float) -> None:
     if one.rolled_back is not None:
         entry["rolled_back"] = one.rolled_back
     result.changes.append(entry)
+    if one.rolled_back is False:
+        result.problems.append(str(not_put_back(target.pack, field, one.found)))
     if outcome in (None, Outcome.BROKEN_RULE):
         return
     ended = WriteResult(outcome, one.before, one.found, one.code, one.again_at)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .const import DOMAIN
+from .protocol.codecs import Value
 from .protocol.datum import Field, Tier
 from .protocol.rules import check
 from .protocol.violation import Relation, Rule, Violation
@@ -113,6 +114,19 @@ def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
                 minimum=show_of(field, limits.minimum),
                 maximum=show_of(field, limits.maximum),
             )
+
+
+def not_put_back(pack: Pack, field: Field[Any], found: Value) -> HomeAssistantError:
+    """Return the error that says that a setting was left changed."""
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key="not_put_back",
+        translation_placeholders={
+            "pack": pack.name,
+            "setting": field.full_name,
+            "found": show_of(field, found),
+        },
+    )
 
 
 def failure(

@@ -1,5 +1,6 @@
 """Actions on the settings of several packs: what they return, and what they never do."""
 
+import asyncio
 from collections.abc import AsyncIterator
 import json
 from pathlib import Path
@@ -9,14 +10,18 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
 
+from custom_components.jkbms.audit import EVENT_SETTING_CHANGED
 from custom_components.jkbms.const import DOMAIN
 from custom_components.jkbms.coordinator import BusCoordinator
 from simulator import Bank, Pack, TcpServer, Writing
 
-from .bus import subentry_id
-from .common import bus_entry, holding, loaded_anew
+from .bus import state_of, subentry_id
+from .common import bus_entry, holding, loaded_anew, wait_until
 
 pytestmark = [
     pytest.mark.simulated_time,
@@ -436,3 +441,107 @@ async def test_a_pack_that_does_not_answer_is_left_as_it_is(
     )
     assert {c["result"] for c in one["changes"]} == {"unreachable"}
     assert all("does not answer" in problem for problem in one["problems"])
+
+
+async def test_an_emergency_start_needs_to_be_confirmed(
+    hass: HomeAssistant, bus: BusCoordinator, bank: Bank
+) -> None:
+    target = device_id(hass, 1)
+    with pytest.raises(ServiceValidationError, match="confirm the action"):
+        await call(
+            hass, "emergency_start", response=False, device_id=target, confirm=False
+        )
+    assert bank[1].journal == []
+    events = async_capture_events(hass, EVENT_SETTING_CHANGED)
+    await call(hass, "emergency_start", response=False, device_id=target, confirm=True)
+    assert bank[1].number_of("emergency_left") > 0
+    assert not bank.dangerous
+    (event,) = events
+    assert event.data["setting"] == "emergency_time_left"
+    assert event.data["outcome"] == "proven"
+
+
+async def test_an_emergency_start_that_nobody_answers_is_told(
+    hass: HomeAssistant, bus: BusCoordinator, bank: Bank
+) -> None:
+    bank[1].present = False
+    with pytest.raises(HomeAssistantError, match="Emergency start of Pack 1"):
+        await call(
+            hass,
+            "emergency_start",
+            response=False,
+            device_id=device_id(hass, 1),
+            confirm=True,
+        )
+
+
+async def test_an_emergency_start_is_closed_where_protection_is(
+    hass: HomeAssistant, gateway: TcpServer, bank: Bank
+) -> None:
+    async with holding(hass, bus_entry(gateway.url, 1, write_tier="everyday")):
+        with pytest.raises(ServiceValidationError):
+            await call(
+                hass,
+                "emergency_start",
+                response=False,
+                device_id=device_id(hass, 1),
+                confirm=True,
+            )
+    assert bank[1].journal == []
+
+
+async def test_a_caller_that_goes_away_leaves_no_half_of_a_change(
+    hass: HomeAssistant, bus: BusCoordinator, bank: Bank
+) -> None:
+    before = bank[1].number_of("cell_ovp"), bank[1].number_of("cell_ovpr")
+    change = hass.async_create_task(
+        call(
+            hass,
+            "change_settings",
+            device_id=device_id(hass, 1),
+            settings={"cell_ovp": 3.62, "cell_ovpr": 3.5},
+        )
+    )
+    await wait_until(lambda: bank[1].journal)
+    change.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await change
+    await asyncio.sleep(10)
+    assert (bank[1].number_of("cell_ovp"), bank[1].number_of("cell_ovpr")) == before
+
+
+async def test_what_was_changed_before_a_refusal_is_put_back(
+    hass: HomeAssistant, entry: MockConfigEntry, bank: Bank, config_folder: Path
+) -> None:
+    # A name that does not tell what the pack can carry: it has to refuse by itself.
+    bank[1].set("model", b"JK_16S20P".ljust(16, b"\0"))
+    async with holding(hass, entry):
+        one = await result(
+            hass,
+            "change_settings",
+            device_id=device_id(hass, 1),
+            settings={"max_charge_current": 300, "balancer": False},
+        )
+        by_key = {change["setting"]: change for change in one["changes"]}
+        assert by_key["balancer"]["rolled_back"] is True
+        assert by_key["max_charge_current"]["result"] == "refused_value"
+        assert len(one["problems"]) == 1
+        assert state_of(hass, "switch", 1, "balancer").state == "on"
+
+
+async def test_what_could_not_be_put_back_is_told(
+    hass: HomeAssistant, bus: BusCoordinator, bank: Bank
+) -> None:
+    change = hass.async_create_task(
+        call(
+            hass,
+            "change_settings",
+            device_id=device_id(hass, 1),
+            settings={"cell_ovp": 3.62, "cell_ovpr": 3.5, "balancer": False},
+        )
+    )
+    await wait_until(lambda: bank[1].journal)
+    bank[1].writing = Writing.REFUSE_VALUE
+    (one,) = (await change)["results"]
+    assert "could not be put back: it is off" in one["problems"][-1]
+    assert state_of(hass, "switch", 1, "balancer").state == "off"
