@@ -200,6 +200,7 @@ def _pack(now: float, pack: Pack) -> dict[str, Any]:
         "available": pack.available,
         "features": None if pack.features is None else pack.features.dump(),
         "control_address": None if control is None else control.address,
+        "remembered": pack.dump(),
         **_station(now, pack.station),
     }
 
