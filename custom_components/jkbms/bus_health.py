@@ -14,9 +14,11 @@ from .protocol.datum import Block
 from .protocol.frames import trigger
 from .protocol.line import Traffic
 from .protocol.listener import Listener
-from .protocol.masking import Masker, Message
+from .protocol.masking import Message
 from .protocol.master import AskedStation, Master
 from .protocol.station import Station
+from .protocol.ttl.machine import TtlMaster
+from .protocol.ttl.station import TtlStation
 from .protocol.write_job import Outcome
 from .repairs import (
     clear_trouble,
@@ -155,6 +157,8 @@ class BusHealth:
             traffic = machine.line.traffic
             heard -= traffic[Traffic.ECHOES] * _REQUEST
             refused, yielded = traffic[Traffic.REFUSALS], machine.yielded
+        elif isinstance(machine, TtlMaster):
+            yielded = machine.yielded
         return Sample(
             status=status,
             yielded=yielded,
@@ -169,13 +173,15 @@ class BusHealth:
 
     def _raw(self) -> bytes:
         tape = self._bus.tape
-        return tape.raw() if isinstance(tape, ByteTape) else b""
+        # What garbles a line of the older protocol cannot be that it is spoken there.
+        older = isinstance(self._bus.machine, TtlMaster)
+        return tape.raw() if isinstance(tape, ByteTape) and not older else b""
 
     def _shown(self) -> Iterable[Message]:
         tape = self._bus.tape
         if not isinstance(tape, ByteTape):
             return ()
-        masker = Masker()
+        masker = tape.masker()
         told = [m for piece in tape.pieces() for m in masker.feed(piece)]
         return (*told, *masker.flush())
 
@@ -216,9 +222,11 @@ def _wall(at: float, now: float) -> datetime:
     return dt_util.utc_from_timestamp(time.time() - (now - at)).replace(microsecond=0)
 
 
-def _discarded(machine: Master | Listener) -> int:
+def _discarded(machine: Master | TtlMaster | Listener) -> int:
     if isinstance(machine, Listener):
         return machine.discarded
+    if isinstance(machine, TtlMaster):
+        return machine.framer.discarded
     return machine.line.traffic[Traffic.DISCARDED]
 
 
@@ -227,7 +235,7 @@ def _pack_counts(pack: Pack, now: float) -> dict[str, Count]:
     if pack.control is not None:
         stations.append(pack.control)
     heard = [s.heard for s in stations if s.heard is not None]
-    asked = [s for s in stations if isinstance(s, AskedStation)]
+    asked = [s for s in stations if isinstance(s, AskedStation | TtlStation)]
     worst = [s.patience.worst for s in asked if s.patience.worst is not None]
     return {
         "frames_ok": sum(s.counts.ok for s in stations),
@@ -241,7 +249,7 @@ def _pack_counts(pack: Pack, now: float) -> dict[str, Count]:
 
 def _kind(bus: BusCoordinator) -> Kind:
     match bus.machine:
-        case Master():
+        case Master() | TtlMaster():
             return Kind.ASKING
         case CanListener():
             return Kind.CAN

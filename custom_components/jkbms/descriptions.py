@@ -34,8 +34,9 @@ from .protocol.blocking import BLOCKS, Block
 from .protocol.datum import Datum, Field, Quantity, Role
 from .protocol.derived import ALARM_STATES, DERIVED, PROBLEM
 from .protocol.features import Features
-from .protocol.fields import CAN, FIELDS
+from .protocol.fields import CAN, FIELDS, TTL
 from .protocol.fields.can import CAN_ALARMS
+from .protocol.fields.ttl import TTL_ALARMS
 from .protocol.insight import OVER_TIME
 
 _AMPERE_HOUR: Final = "Ah"
@@ -183,13 +184,18 @@ CLOCK_DRIFT: Final[Datum[float]] = Datum(
 )
 """How far the BMS's clock is ahead of Home Assistant's."""
 
-ALARM_DATA: Final[tuple[Datum[bool], ...]] = (*ALARM_STATES, *CAN_ALARMS)
+ALARM_DATA: Final[tuple[Datum[bool], ...]] = (
+    *ALARM_STATES,
+    *CAN_ALARMS,
+    *TTL_ALARMS,
+)
 """Whether each alarm is active: those of the alarm word first, by bit."""
 _DATA: Final[tuple[Datum[Any], ...]] = (
     *FIELDS,
     *DERIVED,
     *OVER_TIME,
     *CAN,
+    *TTL,
     *BLOCKS,
     ONLINE,
     CLOCK_DRIFT,

@@ -73,6 +73,10 @@ class LineFlow[
     async def _async_scanned(self, scanned: Scanned) -> str:
         """Return the next step, packs having answered."""
 
+    async def _async_scanned_older(self) -> str:
+        """Return the next step, packs having answered in the older protocol."""
+        return Finding.LEGACY_PROTOCOL
+
     async def async_step_port(
         self, user_input: dict[str, Any] | None = None
     ) -> ResultT:
@@ -216,6 +220,8 @@ class LineFlow[
     async def _async_scan(self, begin: float = 0.0) -> str:
         scanned = await async_scan(self._device, self._reporter(begin, 1.0))
         self._found = dict(sorted(scanned.found.items()))
+        if scanned.finding is Finding.LEGACY_PROTOCOL and self._found:
+            return await self._async_scanned_older()
         if scanned.finding is not Finding.PACKS:
             return scanned.finding
         return await self._async_scanned(scanned)

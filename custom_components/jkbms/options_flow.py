@@ -30,7 +30,7 @@ from .const import (
     MAX_POLL_INTERVAL,
     MIN_POLL_INTERVAL,
 )
-from .mode import Mode, mode_of
+from .mode import ASKING, Mode, mode_of
 from .subentries import control_lines
 
 
@@ -43,7 +43,7 @@ class JkBmsOptionsFlow(BankForm[ConfigFlowContext, ConfigFlowResult, str], Optio
         """Show the options of a bus that is asked."""
         if mode_of(self.config_entry) is Mode.BANK:
             return await self.async_step_bank()
-        if mode_of(self.config_entry) is Mode.MASTER:
+        if mode_of(self.config_entry) in ASKING:
             return self._show("init", user_input, _asking())
         if mode_of(self.config_entry) is Mode.CAN:
             return await self.async_step_can()

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..protocol.scan import Scan
+from ..protocol.scan import Scan, ScanStep
 from ..protocol.state import BmsState
 from ..protocol.survey import LISTEN_FOR, Finding, Overheard, Survey
+from ..protocol.ttl.scan import TtlScan
 from .inbox import Inbox
 from .link import Link, timing_of
 
@@ -16,6 +17,10 @@ type Progress = Callable[[float], None]
 
 _TICKS: Final = 16
 """How often the progress of listening is told."""
+_SHARE: Final = 0.9
+"""Of the progress of a scan, until the older protocol is tried."""
+_MAY_BE_OLDER: Final = (Finding.SILENCE, Finding.NOISE, Finding.LEGACY_PROTOCOL)
+"""What a line looks like whose packs speak only the older protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +67,39 @@ async def async_listen(
 
 
 async def async_scan(url: str, on_progress: Progress) -> Scanned:
-    """Ask every address of a line who is there; raises LinkError."""
+    """Ask every address of a line who is there; raises LinkError.
+
+    Where nobody answers, the older protocol is tried. Whoever answers in it is among
+    those found, and the finding says so.
+    """
     inbox = _Inbox()
     link = await Link.open(url, inbox.receive, inbox.lose)
     try:
-        loop = asyncio.get_running_loop()
-        scan = Scan(timing_of(url), loop.time())
-        step = scan.advance(loop.time())
-        while not step.done:
-            if step.send:
-                link.write(step.send)
-            on_progress(step.progress)
-            data = await inbox.take(step.wake)
-            step = scan.advance(loop.time(), data)
-        return Scanned(scan.finding, scan.found)
+        now = asyncio.get_running_loop().time
+        scan = Scan(timing_of(url), now())
+        await _async_drive(scan, link, inbox, lambda done: on_progress(_SHARE * done))
+        if scan.finding not in _MAY_BE_OLDER:
+            return Scanned(scan.finding, scan.found)
+        older = TtlScan(timing_of(url), now())
+        await _async_drive(
+            older, link, inbox, lambda done: on_progress(_SHARE + (1 - _SHARE) * done)
+        )
+        if older.found:
+            return Scanned(Finding.LEGACY_PROTOCOL, older.found)
+        return Scanned(scan.finding, {})
     finally:
         await link.close()
+
+
+async def _async_drive(
+    scan: Scan | TtlScan, link: Link, inbox: _Inbox, on_progress: Progress
+) -> None:
+    """Let a scan ask until it has done."""
+    now = asyncio.get_running_loop().time
+    step: ScanStep = scan.advance(now())
+    while not step.done:
+        if step.send:
+            link.write(step.send)
+        on_progress(step.progress)
+        data = await inbox.take(step.wake)
+        step = scan.advance(now(), data)

@@ -9,6 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from ..protocol.master import Master
 from ..protocol.station import Event, Step, Written
+from ..protocol.ttl.machine import TtlMaster
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
 from .link import LinkError, LinkFault
@@ -152,7 +153,9 @@ class Session[R = bytes]:
     async def write(self, change: Change) -> WriteResult:
         """Make a change and return how it ended."""
         master: object = self._machine
-        if not isinstance(master, Master) or master.yielded or self._link is None:
+        if not isinstance(master, Master | TtlMaster) or master.yielded:
+            return WriteResult(Outcome.UNREACHABLE)
+        if self._link is None:
             return WriteResult(Outcome.UNREACHABLE)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
         self._waiting[id(change)] = ended
