@@ -38,7 +38,7 @@ on a `SlaveLine` at the same time, as on RS485-1 where address 0 answers too.
 Faults: `SlaveLine(bank, faults=[parse_fault("noise:rate=0.01")], seed=1)`; the kinds
 are in `faults.py`.  `ReplayLine(load_capture(name), chunk=[1, 64], slot=SLOT)` plays a capture to listeners.
 
-The same packs on a CAN bus are in `simulator.can`.
+The same packs on a CAN bus are in `simulator.can`, in the older protocol `4E 57` in `simulator.ttl`.
 """
 
 from .bank import Bank

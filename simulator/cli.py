@@ -18,6 +18,7 @@ from .master import SLOT, MasterLine
 from .modbus_tcp import Manners, ModbusTcpGateway
 from .replay import CHUNK, ReplayLine, load_capture
 from .server import Endpoint, PtyServer, TcpServer
+from .ttl import TtlLine
 
 _MOST_PACKS = 16
 
@@ -106,9 +107,10 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--role",
-        choices=["slaves", "master"],
+        choices=["slaves", "master", "ttl"],
         default="slaves",
-        help="who speaks: packs that answer, or the pack at address 0 by itself too",
+        help="who speaks: packs that answer, the pack at address 0 by itself too, or packs that answer in the older "
+        "protocol 4E 57; a single one of these is terminal 0",
     )
     add(
         "--slot",
@@ -204,7 +206,10 @@ def _line(options: argparse.Namespace) -> Line:
             slot=options.slot,
         )
     packs = options.packs
-    if options.role == "master" and isinstance(packs, range):
+    counted = isinstance(packs, range)
+    if counted and (
+        options.role == "master" or (options.role == "ttl" and len(packs) == 1)
+    ):
         packs = range(len(packs))
     bank = Bank.default(packs, seed=options.seed, still=options.still)
     if len(options.chunk) > 1:
@@ -217,6 +222,8 @@ def _line(options: argparse.Namespace) -> Line:
     )
     if options.role == "slaves":
         return SlaveLine(bank, **shared)
+    if options.role == "ttl":
+        return TtlLine(bank, **shared)
     if 0 not in packs:
         raise ValueError("a master is the pack at address 0: name it among the packs")
     return MasterLine(
@@ -258,6 +265,8 @@ def control(options: argparse.Namespace, line: Line) -> Endpoint | None:
         return None
     if options.replay is not None:
         raise ValueError("a capture has no packs that a second line could reach")
+    if options.role == "ttl":
+        raise ValueError("a line of 4E 57 has no second one")
     assert isinstance(line, SlaveLine)
     second = SlaveLine(line.bank, speed=options.speed, seed=options.seed)
     return _endpoint(second, options.control_tcp, options.control_pty)

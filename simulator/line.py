@@ -152,9 +152,7 @@ class SlaveLine:
                 self._message_start = start + place * byte_time
             self._message.append(byte)
             self._heard_until = start + (place + 1) * byte_time
-            if len(self._message) == length_of(self._message) and crc_fits(
-                self._message
-            ):
+            if len(self._message) == self._length() and self._is_intact():
                 self._take(self._heard_until)
                 self._spoiled |= self._wire.disturb(self._heard_until, end)
 
@@ -181,11 +179,23 @@ class SlaveLine:
 
     def _end_message(self) -> None:
         """Silence: what has come so far is all there is, a request only if its function is unknown."""
-        if length_of(self._message) is None and crc_fits(self._message):
+        if self._length() is None and self._is_intact():
             self._take(self._heard_until + self.gap)
             return
         self.counters.damaged += 1
         self._forget()
+
+    def _length(self) -> int | None:
+        """How long the request must become; None if only silence ends it."""
+        return length_of(self._message)
+
+    def _is_intact(self) -> bool:
+        """Whether the request is whole."""
+        return crc_fits(self._message)
+
+    def _said(self, pack: Pack, request: bytes, now: float) -> bytes:
+        """What a pack says to a request."""
+        return answer(pack, request, now)
 
     def _forget(self) -> None:
         self._message.clear()
@@ -237,7 +247,8 @@ class SlaveLine:
     def _reply(
         self, pack: Pack, request: bytes, now: float, counters: Counters
     ) -> Sending | None:
-        reply = Reply(address=pack.address, data=answer(pack, request, now))
+        data = self._said(pack, request, now)
+        reply = Reply(address=pack.address, data=data)
         for fault in self.faults:
             fault.shape(reply)
         if not reply.data:

@@ -30,6 +30,7 @@ PLATFORMS = [
     Platform.SENSOR,
     Platform.SWITCH,
 ]
+_MODELS = {Mode.CAN: "CAN bus", Mode.TTL: "4E 57 line"}
 BANK_PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
 
 
@@ -79,7 +80,7 @@ async def async_setup_entry(
         identifiers={(DOMAIN, entry.entry_id)},
         name=entry.title,
         manufacturer=MANUFACTURER,
-        model="CAN bus" if mode_of(entry) is Mode.CAN else "RS485 bus",
+        model=_MODELS.get(mode_of(entry), "RS485 bus"),
     )
     _follow_changes(hass, entry)
     coordinator = BusCoordinator(hass, entry)

@@ -24,6 +24,7 @@ from .const import DOMAIN
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .pack import Pack
 from .protocol.master import Master
+from .protocol.ttl.machine import TtlMaster
 from .transport.health import Kind
 
 
@@ -118,7 +119,10 @@ class BusModeSensor(TrafficSensor):
     @override
     def reading(self) -> str:
         """What the entry says, unless another master came."""
-        if isinstance(self.bus.machine, Master) and self.bus.machine.yielded:
+        if (
+            isinstance(self.bus.machine, Master | TtlMaster)
+            and self.bus.machine.yielded
+        ):
             return "conflict"
         return self.bus.watch.kind
 
@@ -134,7 +138,10 @@ class TrafficBinarySensor(TrafficEntity, BinarySensorEntity):
         """Whether it is so."""
         if self.entity_description is CONNECTION:
             return self.bus.last_update_success
-        return isinstance(self.bus.machine, Master) and self.bus.machine.yielded
+        return (
+            isinstance(self.bus.machine, Master | TtlMaster)
+            and self.bus.machine.yielded
+        )
 
     @property
     @override

@@ -20,9 +20,11 @@ from .protocol.datum import Block
 from .protocol.frames import trigger
 from .protocol.line import Traffic
 from .protocol.listener import Listener
-from .protocol.masking import Masker, Message
+from .protocol.masking import Message
 from .protocol.master import AskedStation, Master
 from .protocol.station import Station
+from .protocol.ttl.machine import TtlMaster
+from .protocol.ttl.station import TtlStation
 from .protocol.write_job import Outcome
 from .transport.health import (
     Doctor,
@@ -172,6 +174,8 @@ class BusHealth:
                 if not any(s.counts.refused and not s.misses for s in stations):
                     answers = [s.heard for s in stations if s.heard is not None]
                     last_heard = max(answers, default=None)
+        elif isinstance(machine, TtlMaster):
+            yielded = machine.yielded
         return Sample(
             status=status,
             yielded=yielded,
@@ -186,13 +190,15 @@ class BusHealth:
 
     def _raw(self) -> bytes:
         tape = self._bus.tape
-        return tape.raw() if isinstance(tape, ByteTape) else b""
+        # What garbles a line of the older protocol cannot be that it is spoken there.
+        older = isinstance(self._bus.machine, TtlMaster)
+        return tape.raw() if isinstance(tape, ByteTape) and not older else b""
 
     def _shown(self) -> Iterable[Message]:
         tape = self._bus.tape
         if not isinstance(tape, ByteTape):
             return ()
-        masker = Masker()
+        masker = tape.masker()
         told = [m for piece in tape.pieces() for m in masker.feed(piece)]
         return (*told, *masker.flush())
 
@@ -233,9 +239,11 @@ def _wall(at: float, now: float) -> datetime:
     return dt_util.utc_from_timestamp(time.time() - (now - at)).replace(microsecond=0)
 
 
-def _discarded(machine: Master | Listener) -> int:
+def _discarded(machine: Master | TtlMaster | Listener) -> int:
     if isinstance(machine, Listener):
         return machine.discarded
+    if isinstance(machine, TtlMaster):
+        return machine.framer.discarded
     return machine.line.traffic[Traffic.DISCARDED]
 
 
@@ -244,7 +252,7 @@ def _pack_counts(pack: Pack, now: float) -> dict[str, Count]:
     if pack.control is not None:
         stations.append(pack.control)
     heard = [s.heard for s in stations if s.heard is not None]
-    asked = [s for s in stations if isinstance(s, AskedStation)]
+    asked = [s for s in stations if isinstance(s, AskedStation | TtlStation)]
     worst = [s.patience.worst for s in asked if s.patience.worst is not None]
     return {
         "frames_ok": sum(s.counts.ok for s in stations),
@@ -258,7 +266,7 @@ def _pack_counts(pack: Pack, now: float) -> dict[str, Count]:
 
 def _kind(bus: BusCoordinator) -> Kind:
     match bus.machine:
-        case Master():
+        case Master() | TtlMaster():
             return Kind.ASKING
         case CanListener():
             return Kind.CAN

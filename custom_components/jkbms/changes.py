@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.core import Context, HomeAssistant, callback
@@ -14,13 +15,15 @@ from .issues import (
     raise_settings_drift,
     raise_write_loop,
 )
-from .protocol.datum import Block, Field
+from .protocol.datum import Field
+from .protocol.master import Master
 from .protocol.settings_diff import Difference, differences
-from .protocol.settings_job import SettingsReport, Transaction, unreachable
+from .protocol.settings_job import FieldResult, SettingsReport, Transaction, unreachable
 from .protocol.settings_record import SETTINGS
 from .protocol.state import Update
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change, Wish
+from .transport.session import Session
 from .wording import show
 from .write_errors import failure, refusals
 
@@ -89,7 +92,10 @@ class Changes:
         if writer is None:
             return unreachable(transaction)
         with self._changing(pack, wishes):
-            report = await writer.session.settle(transaction)
+            if isinstance(writer.master, Master):
+                report = await writer.session.settle(transaction)
+            else:
+                report = await _one_by_one(writer.session, transaction)
         for one in report.results:
             if one.outcome is not None:
                 result = WriteResult(
@@ -187,10 +193,7 @@ class Changes:
     @callback
     def read(self, pack: Pack, update: Update) -> None:
         """Take note of settings that were read of a pack, on whichever line."""
-        if update.block is Block.LIVE or pack.mistaken:
-            return
-        changed = update.changed & SETTINGS.keys()
-        if not changed:
+        if pack.mistaken or not (changed := update.changed & SETTINGS.keys()):
             return
         busy = {key for of, key in self._busy if of == pack.subentry_id}
         for one in pack.record.read(pack.settings(), changed, busy):
@@ -223,3 +226,37 @@ class Changes:
             else:
                 clear_settings_drift(self._hass, pack.subentry_id)
             self._bus.wake(pack, {DIFFER})
+
+
+async def _one_by_one(
+    session: Session[Any], transaction: Transaction
+) -> SettingsReport:
+    """Make changes in the older protocol, whose switches do not depend on each other.
+
+    When one fails, those before it are put back, in reverse order and proven too.
+    """
+    results: list[FieldResult] = []
+    for change in transaction.changes:
+        ended = await session.write(change)
+        results.append(
+            FieldResult(
+                change=change,
+                outcome=ended.outcome,
+                before=ended.before,
+                found=ended.found,
+                again_at=ended.again_at,
+            )
+        )
+        if ended.outcome is not Outcome.PROVEN:
+            break
+    else:
+        return SettingsReport(results=tuple(results))
+    for place, done in reversed(tuple(enumerate(results[:-1]))):
+        if isinstance(done.before, bool) and done.before != done.found:
+            back = await session.write(replace(done.change, value=done.before))
+            proven = back.outcome is Outcome.PROVEN
+            found = back.found if back.found is not None else done.found
+            results[place] = replace(done, found=found, rolled_back=proven)
+    rest = transaction.changes[len(results) :]
+    results += [FieldResult(change=change) for change in rest]
+    return SettingsReport(results=tuple(results))

@@ -41,7 +41,7 @@ from .const import (
 )
 from .control_flow import ControlLineFlow
 from .line_flow import LineFlow
-from .mode import Mode, bus_data, can_data, can_port, device_of, mode_of
+from .mode import ASKING, Mode, bus_data, can_data, can_port, device_of, mode_of
 from .options_flow import JkBmsOptionsFlow
 from .ports import async_name
 from .protocol.can.machine import BANK_ADDRESS
@@ -67,13 +67,19 @@ _CHOICES: Final = {
     "overrule": ("scan", "follow", "port"),
     Finding.NOISE: ("listen", "scan", "port"),
     Finding.LEGACY_PROTOCOL: ("listen", "scan", "port"),
+    "older_protocol": ("take_older", "scan", "port"),
     Finding.CUT_FRAMES: ("listen", "scan", "port"),
     Finding.MODBUS_TCP: ("scan", "port"),
     "strangers": ("scan", "port"),
     "address_0": ("scan", "port"),
 }
 """What can be done about each finding. The names are steps of the flow."""
-_NEVER_ANYWAY: Final = ("known_line", "confirm_scan", Finding.FOREIGN_MASTER)
+_NEVER_ANYWAY: Final = (
+    "known_line",
+    "confirm_scan",
+    "older_protocol",
+    Finding.FOREIGN_MASTER,
+)
 """A line is asked before it is taken; and asking where another master asks takes a warning."""
 
 
@@ -89,6 +95,9 @@ class JkBmsConfigFlow(
 
     VERSION = 1
     MINOR_VERSION = 1
+
+    _asked_in = Mode.MASTER
+    """In which protocol those answered who were found."""
 
     @staticmethod
     @callback
@@ -107,7 +116,7 @@ class JkBmsConfigFlow(
         if mode_of(config_entry) is Mode.BANK:
             return {}
         flows: dict[str, type[ConfigSubentryFlow]] = {SUBENTRY_BMS: BmsSubentryFlow}
-        if mode_of(config_entry) is not Mode.MASTER:
+        if mode_of(config_entry) not in ASKING:
             flows[SUBENTRY_CONTROL_LINE] = ControlLineFlow
         return flows
 
@@ -182,6 +191,24 @@ class JkBmsConfigFlow(
             await self._async_apply(entry, Mode.LISTENER)
         return await self.async_step_reconfigured()
 
+    async def async_step_older_protocol(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Say that packs answered in the older protocol, and what would be better."""
+        return self._show_choices("older_protocol")
+
+    async def async_step_take_older(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask in the older protocol from now on."""
+        self._asked_in = Mode.TTL
+        if self.source != SOURCE_RECONFIGURE:
+            return await self.async_step_confirm()
+        entry = self._get_reconfigure_entry()
+        async with paused(self.hass, entry):
+            await self._async_apply(entry, Mode.TTL)
+        return await self.async_step_reconfigured()
+
     async def async_step_strangers(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
@@ -236,7 +263,7 @@ class JkBmsConfigFlow(
         wanted = sorted(map(int, values[CONF_PACKS]))
         return await self._async_create(
             {a: (titles[a], self._found[a]) for a in wanted},
-            Mode.MASTER,
+            self._asked_in,
             WriteTier(values[CONF_WRITE_TIER]),
         )
 
@@ -266,7 +293,7 @@ class JkBmsConfigFlow(
         if self.source != SOURCE_RECONFIGURE:
             return False
         entry = self._get_reconfigure_entry()
-        asks = mode_of(entry) is Mode.MASTER
+        asks = mode_of(entry) in ASKING
         return asks and self._device == entry.data[CONF_DEVICE]
 
     @property
@@ -341,15 +368,36 @@ class JkBmsConfigFlow(
 
     @override
     async def _async_scanned(self, scanned: Scanned) -> str:
+        self._asked_in = Mode.MASTER
         if self.source != SOURCE_RECONFIGURE:
             return "confirm"
         entry = self._get_reconfigure_entry()
-        if not is_met(entry, self._found):
+        if not (is_met(entry, self._found) or self._sole_place(entry, Mode.MASTER)):
             return "strangers"
         if is_modbus(self._device) and 0 in addresses_after(entry, self._found):
             return "address_0"
         await self._async_apply(entry, Mode.MASTER)
         return "reconfigured"
+
+    @override
+    async def _async_scanned_older(self) -> str:
+        if self.source == SOURCE_RECONFIGURE:
+            entry = self._get_reconfigure_entry()
+            if mode_of(entry) is Mode.TTL and is_met(entry, self._found):
+                await self._async_apply(entry, Mode.TTL)
+                return "reconfigured"
+        return "older_protocol"
+
+    def _sole_place(self, entry: ConfigEntry, mode: Mode) -> dict[str, int]:
+        """Return where the only pack of an entry is, in the other protocol.
+
+        The older one tells no serial number, and knows another address of a pack.
+        """
+        packs = [subentry.subentry_id for subentry in bms_subentries(entry)]
+        other = (mode_of(entry) is Mode.TTL) is not (mode is Mode.TTL)
+        if not other or len(packs) != 1 or len(self._found) != 1:
+            return {}
+        return {packs[0]: next(iter(self._found))}
 
     async def _async_check(self) -> str:
         """Listen and scan at once: the entry has asked on this line before."""
@@ -406,12 +454,13 @@ class JkBmsConfigFlow(
         manager = self.hass.config_entries
         old = entry.data[CONF_DEVICE]
         title = entry.title
+        places = moves(entry, self._found) | self._sole_place(entry, mode)
         if title == await async_name(self.hass, old):
             title = await async_name(self.hass, self._device)
         manager.async_update_entry(
             entry, title=title, data=bus_data(self._device, mode)
         )
-        for subentry_id, address in moves(entry, self._found).items():
+        for subentry_id, address in places.items():
             subentry = entry.subentries[subentry_id]
             manager.async_update_subentry(
                 entry, subentry, data={**subentry.data, CONF_ADDRESS: address}

@@ -22,6 +22,8 @@ from .protocol.datum import Block
 from .protocol.identity import is_comparable, is_same_bms
 from .protocol.master import AskedStation, Master, Plan
 from .protocol.station import Availability, Event, ForeignMaster, Resumed, Updated
+from .protocol.ttl.machine import TtlMaster
+from .protocol.ttl.station import TtlStation
 from .subentries import (
     bind,
     bms_subentries,
@@ -47,8 +49,8 @@ class Writer:
     """Where a setting of a pack can be changed."""
 
     session: Session[Any]
-    master: Master
-    station: AskedStation
+    master: Master | TtlMaster
+    station: AskedStation | TtlStation
 
 
 def plan_of(entry: ConfigEntry[Any]) -> Plan:

@@ -39,6 +39,7 @@ from .pack_actions import ask_anew, set_clock
 from .protocol.attribution import MASTER
 from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Datum, Field
+from .protocol.features import Features
 from .protocol.listener import Listener
 from .protocol.master import Master
 from .protocol.state import BmsState, Update
@@ -52,6 +53,9 @@ from .protocol.station import (
     Resumed,
     Updated,
 )
+from .protocol.ttl.machine import TtlMaster
+from .protocol.ttl.switch_job import takes
+from .protocol.ttl.table import TELLS
 from .protocol.writing import Wish
 from .subentries import (
     bms_subentries,
@@ -88,7 +92,7 @@ class Watch:
     keys: frozenset[str]
 
 
-class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
+class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener]):
     """Owns the line of one config entry and the packs on it."""
 
     config_entry: JkBmsConfigEntry
@@ -97,7 +101,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """Prepare the bus; nothing is opened yet."""
         url: str = entry.data[CONF_DEVICE]
         opener: Opener[Any]
-        machine: Master | Listener | CanListener
+        machine: Master | TtlMaster | Listener | CanListener
         if mode_of(entry) is Mode.CAN:
             opener, machine = CanLine(can_port(entry)).open, _can_machine(entry)
         else:
@@ -143,12 +147,18 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
     @property
     def listens(self) -> bool:
         """Whether packs speak by themselves, or to another master, and nobody is asked."""
-        return not isinstance(self.machine, Master)
+        return isinstance(self.machine, Listener | CanListener)
 
     @property
     def master(self) -> Master:
-        """Who asks on this bus; there is none on a bus that is only listened to."""
+        """Who asks on this RS485 bus; there is none where it is only listened to."""
         assert isinstance(self.machine, Master)
+        return self.machine
+
+    @property
+    def asker(self) -> Master | TtlMaster:
+        """Who asks on this bus, in whichever protocol."""
+        assert isinstance(self.machine, Master | TtlMaster)
         return self.machine
 
     def allows(self, field: Field[Any]) -> bool:
@@ -160,6 +170,8 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """Tell whether the value can ever be read on the lines of the pack."""
         if not isinstance(datum, Field) or pack.control is not None:
             return True
+        if isinstance(self.machine, TtlMaster):
+            return datum.key in TELLS
         if datum.block in pack.station.needs:
             return True
         machine = self.machine
@@ -170,12 +182,18 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """Tell whether there is a line on which settings of the pack can be changed."""
         return not self.listens or pack.control is not None
 
+    def takes(self, field: Datum[Any], features: Features) -> bool:
+        """Tell whether a pack lets the setting be changed by the protocol of its line."""
+        if not isinstance(self.machine, TtlMaster):
+            return True
+        return isinstance(field, Field) and takes(field, features.firmware)
+
     def writer(self, pack: Pack) -> Writer | None:
         """Return where a setting of the pack can be changed now."""
         for control in self.controls.values():
             if pack.control is not None and control.reaches(pack):
                 return Writer(control.session, control.machine, pack.control)
-        if isinstance(self.machine, Master) and not pack.mistaken:
+        if isinstance(self.machine, Master | TtlMaster) and not pack.mistaken:
             station = self.machine.stations[pack.address]
             return Writer(self.session, self.machine, station)
         return None
@@ -242,9 +260,9 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
 
         Where nothing at all was said in so many seconds, nobody is there.
         """
-        if station := self.master.stations.get(address):
+        if station := self.asker.stations.get(address):
             return station.state if station.state.seen else None
-        state = self.master.add(address, self.hass.loop.time()).state
+        state = self.asker.add(address, self.hass.loop.time()).state
         read: asyncio.Future[None] = self.hass.loop.create_future()
         self._identifying[address] = read
         try:
@@ -254,7 +272,7 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
                 await asyncio.wait({read}, timeout=_IDENTIFY - glance)
         finally:
             del self._identifying[address]
-            self.master.remove(address)
+            self.asker.remove(address)
         return state if state.seen else None
 
     @override
@@ -262,9 +280,11 @@ class BusCoordinator(LineCoordinator[Master | Listener | CanListener]):
         """Ask for the live values now, as the action `update_entity` wants."""
         for control in self.controls.values():
             await control.async_request_refresh()
-        if self.listens:
-            return
-        ask_live(self.master, self.session, self.hass.loop.time())
+        if isinstance(self.machine, Master):
+            ask_live(self.machine, self.session, self.hass.loop.time())
+        elif isinstance(self.machine, TtlMaster):
+            self.machine.ask_now(self.hass.loop.time())
+            self.session.advance()
 
     @override
     @callback
@@ -459,13 +479,24 @@ def _can_machine(entry: ConfigEntry[Any]) -> CanListener:
     )
 
 
-def _wire_machine(entry: ConfigEntry[Any], url: str, now: float) -> Master | Listener:
-    """Return who asks on the RS485 bus of an entry, or who only listens there."""
+def _wire_machine(
+    entry: ConfigEntry[Any], url: str, now: float
+) -> Master | TtlMaster | Listener:
+    """Return who asks on the serial bus of an entry, or who only listens there."""
     packs = [subentry.data for subentry in bms_subentries(entry)]
     addresses = [data[CONF_ADDRESS] for data in packs]
     timing = timing_of(url)
     if mode_of(entry) is Mode.MASTER:
         return Master(addresses, plan_of(entry), timing, now)
+    if mode_of(entry) is Mode.TTL:
+        plan = plan_of(entry)
+        return TtlMaster(
+            addresses,
+            timing,
+            now,
+            interval=plan.live,
+            return_after=plan.return_after,
+        )
     ask = entry.options.get(CONF_ASK_DEVICE_INFO, False)
     listener = Listener(addresses, timing, ask_device_info=ask)
     for data in packs:

@@ -36,8 +36,9 @@ from .protocol.blocking import BLOCKS, Block
 from .protocol.datum import Datum, Field, Firmware, Quantity, Role
 from .protocol.derived import ALARM_STATES, DERIVED, PROBLEM
 from .protocol.features import Features
-from .protocol.fields import CAN, FIELDS, V11
+from .protocol.fields import CAN, FIELDS, TTL, V11
 from .protocol.fields.can import CAN_ALARMS
+from .protocol.fields.ttl import TTL_ALARMS
 from .protocol.insight import OVER_TIME
 
 _AMPERE_HOUR: Final = "Ah"
@@ -195,13 +196,18 @@ SETTINGS_DIFFER: Final[Datum[int]] = Datum(
 )
 """How many settings of a pack are not those of the first pack of its bus."""
 
-ALARM_DATA: Final[tuple[Datum[bool], ...]] = (*ALARM_STATES, *CAN_ALARMS)
+ALARM_DATA: Final[tuple[Datum[bool], ...]] = (
+    *ALARM_STATES,
+    *CAN_ALARMS,
+    *TTL_ALARMS,
+)
 """Whether each alarm is active: those of the alarm word first, by bit."""
 _DATA: Final[tuple[Datum[Any], ...]] = (
     *FIELDS,
     *DERIVED,
     *OVER_TIME,
     *CAN,
+    *TTL,
     *BLOCKS,
     ONLINE,
     CLOCK_DRIFT,

@@ -21,15 +21,17 @@ from .protocol.bank_state import BANK_DATA
 from .protocol.can.machine import CanListener
 from .protocol.datum import Quantity
 from .protocol.derived import DERIVED
-from .protocol.fields import CAN, FIELDS
+from .protocol.fields import CAN, FIELDS, TTL
 from .protocol.listener import Listener
 from .protocol.masking import masked_frame
 from .protocol.master import AskedStation, Master
 from .protocol.recording import LABEL
 from .protocol.station import Station
+from .protocol.ttl.machine import TtlMaster
+from .protocol.ttl.station import TtlStation
 
 _TO_REDACT: Final = {CONF_SERIAL_NUMBER}
-_PRIVATE: Final = {field.key for field in FIELDS if field.private}
+_PRIVATE: Final = {datum.key for datum in (*FIELDS, *TTL) if datum.private}
 _BY_ID: Final = "/dev/serial/by-id/"
 
 
@@ -139,7 +141,9 @@ def _line(
     }
 
 
-def _machine(now: float, machine: Master | Listener | CanListener) -> dict[str, Any]:
+def _machine(
+    now: float, machine: Master | TtlMaster | Listener | CanListener
+) -> dict[str, Any]:
     if isinstance(machine, CanListener):
         return {
             "dialect": machine.dialect,
@@ -158,6 +162,12 @@ def _machine(now: float, machine: Master | Listener | CanListener) -> dict[str, 
             "traffic": dict(machine.line.traffic),
             "plan": asdict(machine.plan),
         }
+    if isinstance(machine, TtlMaster):
+        return {
+            "another_master": machine.yielded,
+            "discarded_bytes": machine.framer.discarded,
+            "interval": machine.interval,
+        }
     heard = machine.master_heard
     inquirer = machine.inquirer
     return {
@@ -169,6 +179,14 @@ def _machine(now: float, machine: Master | Listener | CanListener) -> dict[str, 
 
 
 def _pacing(station: Station) -> dict[str, Any]:
+    if isinstance(station, TtlStation):
+        return {
+            "timeout": station.patience.timeout,
+            "slowest_answer": station.patience.worst,
+            "cycle": station.cycle,
+            "misses": station.misses,
+            "unknown_ids": {f"{n:02X}": count for n, count in station.unknown.items()},
+        }
     if not isinstance(station, AskedStation):
         return {"cycle": station.cycle}
     return {
@@ -231,7 +249,7 @@ def _values(values: Mapping[str, Any]) -> dict[str, Any]:
     return async_redact_data(
         {
             datum.key: values[datum.key]
-            for datum in (*FIELDS, *DERIVED, *CAN)
+            for datum in (*FIELDS, *DERIVED, *CAN, *TTL)
             if datum.key in values
         },
         _PRIVATE,

@@ -19,6 +19,7 @@ from .descriptions import (
     PackSwitchDescription,
 )
 from .pack import Pack
+from .protocol.features import Features
 
 _BATCH: Final = 32
 """Entities added at once: 16 packs have 2000 of them, and each takes about 0.6 ms."""
@@ -117,12 +118,17 @@ async def async_add_pack_entities[DescriptionT: PackDescription](
             return coordinator.sets(pack)
         return coordinator.delivers(pack, description.datum)
 
+    def is_had(description: DescriptionT, features: Features) -> bool:
+        if description.control and not coordinator.takes(description.datum, features):
+            return False
+        return description.fits(features)
+
     async def add_new(pack: Pack, missing: list[DescriptionT]) -> None:
         features = pack.features
         if features is None:
             return
-        new = [d for d in missing if d.fits(features)]
-        missing[:] = [d for d in missing if not d.fits(features)]
+        new = [d for d in missing if is_had(d, features)]
+        missing[:] = [d for d in missing if d not in new]
         for batch in batched(new, _BATCH, strict=False):
             async_add_entities(
                 [create(coordinator, pack, d, d.enabled(features)) for d in batch],

@@ -14,6 +14,8 @@ from .protocol.can.machine import CanListener
 from .protocol.listener import Listener
 from .protocol.master import Master
 from .protocol.station import Event
+from .protocol.ttl.machine import TtlMaster
+from .protocol.ttl.masking import TtlMasker
 from .recorder import Recording
 from .transport.link import LinkError, LinkFault
 from .transport.session import LinkState, LinkStatus, Opener, Session
@@ -22,7 +24,7 @@ from .transport.tape import ByteTape, CanTape
 _LOGGER = logging.getLogger(__name__)
 
 
-class LineCoordinator[MachineT: Master | Listener | CanListener](
+class LineCoordinator[MachineT: Master | TtlMaster | Listener | CanListener](
     DataUpdateCoordinator[None]
 ):
     """Holds one line of a config entry and feeds its machine."""
@@ -45,9 +47,13 @@ class LineCoordinator[MachineT: Master | Listener | CanListener](
         )
         self.url = url
         self.machine = machine
-        self.tape: ByteTape | CanTape = (
-            CanTape() if isinstance(machine, CanListener) else ByteTape()
-        )
+        self.tape: ByteTape | CanTape
+        if isinstance(machine, CanListener):
+            self.tape = CanTape()
+        elif isinstance(machine, TtlMaster):
+            self.tape = ByteTape(TtlMasker)
+        else:
+            self.tape = ByteTape()
         self.session: Session[Any] = Session(
             opener, machine, self._on_events, self._on_status, self.tape
         )

@@ -78,6 +78,10 @@ class LineFlow[
     async def _async_scanned(self, scanned: Scanned) -> str:
         """Return the next step, packs having answered."""
 
+    async def _async_scanned_older(self) -> str:
+        """Return the next step, packs having answered in the older protocol."""
+        return Finding.LEGACY_PROTOCOL
+
     async def async_step_port(
         self, user_input: dict[str, Any] | None = None
     ) -> ResultT:
@@ -245,6 +249,8 @@ class LineFlow[
     async def _async_scan(self, begin: float = 0.0) -> str:
         scanned = await self._async_ask(begin)
         self._found = dict(sorted(scanned.found.items()))
+        if scanned.finding is Finding.LEGACY_PROTOCOL and self._found:
+            return await self._async_scanned_older()
         if scanned.finding is not Finding.PACKS:
             return scanned.finding
         return await self._async_scanned(scanned)

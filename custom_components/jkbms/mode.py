@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_DEVICE, CONF_MODE
@@ -19,10 +19,16 @@ class Mode(StrEnum):
     """It asks; nobody else may."""
     LISTENER = "listener"
     """It hears what another master asks; it sends nothing, ever."""
+    TTL = "ttl"
+    """It asks in the older protocol `4E 57`."""
     CAN = "can"
     """It hears what packs, or a bank, say on CAN by themselves."""
     BANK = "bank"
     """Packs of other entries, looked at together."""
+
+
+ASKING: Final = (Mode.MASTER, Mode.TTL)
+"""Modes in which Home Assistant asks, and nobody else may."""
 
 
 def mode_of(entry: ConfigEntry[Any]) -> Mode:

@@ -29,7 +29,7 @@ from .const import (
     MAX_POLL_INTERVAL,
     MIN_POLL_INTERVAL,
 )
-from .mode import Mode, mode_of
+from .mode import ASKING, Mode, mode_of
 from .subentries import control_lines
 from .tier_flow import TierForm, write_tier_field
 from .tiers import allowed_by
@@ -48,7 +48,7 @@ class JkBmsOptionsFlow(
         """Show the options of a bus that is asked."""
         if mode_of(self.config_entry) is Mode.BANK:
             return await self.async_step_bank()
-        if mode_of(self.config_entry) is Mode.MASTER:
+        if mode_of(self.config_entry) in ASKING:
             return await self._async_show("init", user_input, _asking())
         if mode_of(self.config_entry) is Mode.CAN:
             return await self.async_step_can()

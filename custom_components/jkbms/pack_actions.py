@@ -10,6 +10,7 @@ from .const import DOMAIN
 from .protocol.commands import SetClock, StartEmergency
 from .protocol.datum import Block
 from .protocol.fields import BMS_CLOCK, EMERGENCY_TIME_LEFT
+from .protocol.master import AskedStation
 from .protocol.write_job import Outcome, WriteResult
 from .tiers import WriteTier, allowed_by
 from .write_errors import failure
@@ -49,9 +50,13 @@ def ask_anew(bus: BusCoordinator, pack: Pack) -> None:
             ),
             translation_placeholders={"pack": pack.name},
         )
-    due, now = writer.station.due, bus.hass.loop.time()
-    for block in (Block.SETTINGS, Block.DEVICE):
-        due[block] = min(due[block], now)
+    station, now = writer.station, bus.hass.loop.time()
+    if isinstance(station, AskedStation):
+        for block in (Block.SETTINGS, Block.DEVICE):
+            station.due[block] = min(station.due[block], now)
+    else:
+        # The older protocol tells everything at once.
+        station.due = min(station.due, now)
     writer.session.advance()
 
 

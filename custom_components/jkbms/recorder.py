@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TextIO
 from homeassistant.core import HomeAssistant, callback
 
 from .protocol.can.masking import masked
-from .protocol.masking import Masker, Message, Piece
+from .protocol.masking import Message, Piece
 from .protocol.recording import written, written_can
 from .transport.tape import ByteTape, CanPiece, CanTape
 
@@ -50,9 +50,9 @@ class _Scribe(Protocol):
 
 
 class _ByteScribe:
-    def __init__(self, offset: float) -> None:
+    def __init__(self, offset: float, tape: ByteTape) -> None:
         self._offset = offset
-        self._masker = Masker()
+        self._masker = tape.masker()
 
     def lines(self, pieces: list[Piece], told: Recorded) -> Iterator[str]:
         for piece in pieces:
@@ -98,7 +98,7 @@ class Recording:
         if isinstance(tape, CanTape):
             self._scribe = _CanScribe(offset)
         else:
-            self._scribe = _ByteScribe(offset)
+            self._scribe = _ByteScribe(offset, tape)
         self._waiting: list[Any] = []
         self._stopped = asyncio.Event()
         self._file: TextIO | None = None

@@ -20,7 +20,7 @@ from homeassistant.helpers.selector import (
 import probatio
 
 from .const import CONF_FEATURES, CONF_SERIAL_NUMBER
-from .mode import Mode, bus_data
+from .mode import Mode, bus_data, mode_of
 from .subentries import asked_bms, bind, bms_subentries, learn_serial
 
 if TYPE_CHECKING:
@@ -39,9 +39,12 @@ class _ForeignMasterFlow(RepairsFlow):
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
         issue = ir.async_get(self.hass).async_get_issue(self.handler, self.issue_id)
+        entry = self.hass.config_entries.async_get_entry(self._entry_id)
+        # The older protocol is asked or nothing.
+        older = entry is not None and mode_of(entry) is Mode.TTL
         return self.async_show_menu(
             step_id="init",
-            menu_options=("listen", "ask_again"),
+            menu_options=("ask_again",) if older else ("listen", "ask_again"),
             description_placeholders=issue.translation_placeholders if issue else None,
         )
 

@@ -22,7 +22,7 @@ import probatio
 from .bus_flow import UNKNOWN, describe
 from .const import CONF_SERIAL_NUMBER
 from .coordinator import JkBmsConfigEntry
-from .mode import Mode, mode_of
+from .mode import ASKING, mode_of
 from .protocol.fields import MAX_ADDRESS
 from .protocol.state import BmsState
 from .subentries import bms_subentries, free_title, subentry_data
@@ -129,7 +129,7 @@ class BmsSubentryFlow(ConfigSubentryFlow):
         subentry: ConfigSubentry | None,
     ) -> SubentryFlowResult:
         entry: JkBmsConfigEntry = self._get_entry()
-        if mode_of(entry) is not Mode.MASTER:
+        if mode_of(entry) not in ASKING:
             if subentry is None:
                 return self.async_abort(reason="listening")
             return await self.async_step_tell(user_input)

@@ -57,12 +57,13 @@ from custom_components.jkbms.protocol.recording import (
     pieces,
 )
 from custom_components.jkbms.protocol.stream import Framer
+from scripts.lib import ttl
 from scripts.lib.candump import Dump
 
 type Line = dict[str, Any]
 type Summary = Callable[[Counter[str], set[int]], str]
 
-PROTOCOLS: Final = ("rs485", "can")
+PROTOCOLS: Final = ("rs485", "can", "ttl")
 
 
 class UsageError(Exception):
@@ -304,22 +305,38 @@ def _read_rs485(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
     return describe(data), partial(summary, len(data))
 
 
-def _read_recorded(path: str, content: bytes) -> tuple[Iterator[Line], Summary] | None:
+def _recorded_lines(content: bytes) -> dict[str, list[str]] | None:
     """Return what a recording, or the diagnostics of a bus, hold; None for another file."""
     try:
         text = content.decode("utf-8-sig")
     except ValueError:
         return None
-    lines = {"": text.splitlines()} if is_recording(text) else of_diagnostics(text)
+    return {"": text.splitlines()} if is_recording(text) else of_diagnostics(text)
+
+
+def _pieces_of(
+    path: str, lines: Mapping[str, list[str]]
+) -> dict[str, tuple[Piece, ...]]:
+    try:
+        return {name: tuple(pieces(told)) for name, told in lines.items()}
+    except ValueError as error:
+        raise UsageError(f"{_name(path)}: {error}") from None
+
+
+def _recorded_pieces(path: str, content: bytes) -> dict[str, tuple[Piece, ...]] | None:
+    lines = _recorded_lines(content)
+    return None if lines is None else _pieces_of(path, lines)
+
+
+def _read_recorded(path: str, content: bytes) -> tuple[Iterator[Line], Summary] | None:
+    """Return what a recording, or the diagnostics of a bus, tell; None for another file."""
+    lines = _recorded_lines(content)
     if lines is None:
         return None
     if not is_recording("\n".join(lines[""])) and any(lines[""]):
         dump = Dump.read("\n".join(lines[""]))
         return map(_shown, dump.lines()), dump.summary
-    try:
-        read = {name: tuple(pieces(told)) for name, told in lines.items()}
-    except ValueError as error:
-        raise UsageError(f"{_name(path)}: {error}") from None
+    read = _pieces_of(path, lines)
     size = sum(len(piece.data) for line in read.values() for piece in line)
     return _all_lines(read), partial(summary, size)
 
@@ -339,11 +356,25 @@ def _read_can(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
     return lines, dump.summary
 
 
+def _read_ttl(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
+    content = _content(path)
+    if not raw and (recorded := _recorded_pieces(path, content)) is not None:
+        told = [piece for line in recorded.values() for piece in line]
+        size = sum(len(piece.data) for piece in told)
+    else:
+        data = content if raw else _unhex(path, content)
+        told, size = [Piece(0.0, False, data)], len(data)
+    return map(_shown, ttl.describe(told)), partial(summary, size)
+
+
+_READERS: Final = {"rs485": _read_rs485, "can": _read_can, "ttl": _read_ttl}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Decode what the arguments name."""
     options = parser()
     chosen = options.parse_args(arguments)
-    read = _read_can if chosen.protocol == "can" else _read_rs485
+    read = _READERS[chosen.protocol]
     try:
         told, sum_up = read(chosen.file, raw=chosen.raw)
     except UsageError as error:

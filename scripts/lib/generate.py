@@ -26,12 +26,17 @@ from custom_components.jkbms.descriptions import (
     PackEventDescription,
     PackSensorDescription,
 )
-from custom_components.jkbms.protocol.alarms import BY_KEY as ALARM_BY_KEY, Severity
+from custom_components.jkbms.protocol.alarms import (
+    BY_KEY as ALARM_BY_KEY,
+    Alarm,
+    Severity,
+)
 from custom_components.jkbms.protocol.codecs import Bit
 from custom_components.jkbms.protocol.datum import Datum, Field, Hardware, Role
 from custom_components.jkbms.protocol.energy import Followed
 from custom_components.jkbms.protocol.fence import CLOCK
-from custom_components.jkbms.protocol.fields import FIELDS
+from custom_components.jkbms.protocol.fields import FIELDS, TTL
+from custom_components.jkbms.protocol.ttl.words import ALARM_KEYS
 from custom_components.jkbms.transport.health import Kind
 
 ROOT: Final = Path(__file__).parents[2]
@@ -200,7 +205,8 @@ the name of the pack followed by the key, in every language: `sensor.<pack>_tota
   a heater. Cells and probes that are not there have no entity.
 - **Register**: where the BMS keeps the value. An odd number is the low byte of the register before it, the number
   behind a point is a bit. *computed* values follow from others of the same frame, those *over time* from one frame
-  after the other, as defined [below](#energy) and in [insight.md](insight.md).
+  after the other, as defined [below](#energy) and in [insight.md](insight.md). What packs tell in the older protocol
+  `4E 57` has the same keys wherever it is the same; the few values that only it has say so.
 - **Firmware**: only BMS with this software version have the value.
 - Current and power are positive while charging.
 """
@@ -223,7 +229,7 @@ _ALARMS: Final = """
 ## Alarms
 
 Each is a binary sensor. On RS485 they are the bits of the alarm word; on CAN there are those that the messages tell
-of, some of them on CAN only. *Problem* is on while a fault or a protection is active.
+of, some of them on CAN only, and likewise in the older protocol `4E 57`. *Problem* is on while a fault or a protection is active.
 
 - **Severity**: *fault* (something is broken or wired wrongly), *protection* (the BMS has cut the current), *warning* (it
   will), *info* (healthy packs have it too: never a problem). What a pack tells on CAN has a level; at the lowest one what
@@ -264,6 +270,8 @@ _BANK: Final = """
 A bank is a device of its own; what its values mean is in [bank.md](bank.md).
 
 """
+_OLDER: Final = "`4E 57` only"
+"""Where a value is that only the older protocol tells."""
 _KINDS: Final = {Kind.ASKING: "asking", Kind.LISTENING: "listening", Kind.CAN: "CAN"}
 _BUTTONS: Final = """
 ## Buttons
@@ -423,6 +431,8 @@ def _register(datum: Datum[Any]) -> str:
         return "Home Assistant"
     if isinstance(datum, Followed):
         return "over time"
+    if datum in TTL:
+        return _OLDER
     if not isinstance(datum, Field):
         return "computed"
     places = _alike(datum)
@@ -483,7 +493,7 @@ def _alarm_row(description: PackBinarySensorDescription) -> Sequence[str]:
         _name(datum),
         alarm.severity,
         _on(datum, enabled=datum.enabled),
-        "CAN only" if alarm.bit is None else f"0x12A0.{alarm.bit}",
+        _alarm_place(datum, alarm),
     )
 
 
@@ -499,10 +509,18 @@ def _button_row(description: PackButtonDescription) -> Sequence[str]:
     )
 
 
+def _alarm_place(datum: Datum[Any], alarm: Alarm) -> str:
+    if alarm.bit is not None:
+        return f"0x12A0.{alarm.bit}"
+    if datum in TTL:
+        return _OLDER
+    return "CAN, `4E 57`" if alarm.key in ALARM_KEYS else "CAN only"
+
+
 def _setting_descriptions() -> list[PackDescription]:
     """Return one twin of each setting, in the order of the registers."""
     twins = [d for d in (*SENSORS, *BINARY_SENSORS) if d.twin]
-    order = {field.key: place for place, field in enumerate(FIELDS)}
+    order = {datum.key: place for place, datum in enumerate((*FIELDS, *TTL))}
     return sorted(_once(twins), key=lambda d: order[d.datum.key])
 
 
@@ -514,7 +532,19 @@ _CONTROLS: Final = _NUMBERS | _SWITCHES | _SELECTS
 
 def _setting_row(twin: PackDescription) -> Sequence[str]:
     field = twin.datum
-    assert isinstance(field, Field)
+    if not isinstance(field, Field):
+        on = _on(field, enabled=field.enabled)
+        unit = _unit(twin)
+        return (
+            _key(field),
+            _name(field),
+            "shown only",
+            unit,
+            *[""] * 4,
+            on,
+            _register(field),
+            "",
+        )
     limits = field.limits
     control = "shown only"
     if field.writable and not field.offered:

@@ -98,6 +98,11 @@ def modbus_exchanges() -> tuple[Capture, ...]:
     return _read("modbus.json")
 
 
+def ttl_answers() -> tuple[Capture, ...]:
+    """Return the messages of the protocol `4E 57`, one of them a request, one cut short."""
+    return _read("ttl4e57.json")
+
+
 @cache
 def golden_frames() -> tuple[GoldenFrame, ...]:
     """Return the frames of public projects."""

@@ -138,6 +138,8 @@ def quick_looks() -> Iterator[None]:
         patch(f"{package}.protocol.pacing._TIMEOUT_MIN", 0.04),
         patch(f"{package}.protocol.scan._MBAP_WAIT", 0.3),
         patch(f"{package}.protocol.scan._QUIET", 0.02),
+        patch(f"{package}.protocol.ttl.machine._QUIET", 0.005),
+        patch(f"{package}.protocol.ttl.machine._WAKE_WAIT", 0.05),
     ):
         yield
 

@@ -536,7 +536,8 @@ async def test_a_line_in_trouble_may_be_asked_anyway(hass: HomeAssistant) -> Non
     async with serve_tcp(ReplayLine(data)) as trouble:
         dialog = await _add(hass, trouble.url)
         await dialog.choose("scan")
-        assert dialog.step == "legacy_protocol"
+        # Who is asked in the older protocol answers in it.
+        assert dialog.step == "older_protocol"
         dialog.close()
 
 

@@ -41,7 +41,7 @@ from custom_components.jkbms.protocol.blocking import BLOCKS
 from custom_components.jkbms.protocol.datum import Field, Firmware, Quantity, Role, Tier
 from custom_components.jkbms.protocol.derived import DERIVED
 from custom_components.jkbms.protocol.features import Features
-from custom_components.jkbms.protocol.fields import BALANCER, CAN, FIELDS, settings
+from custom_components.jkbms.protocol.fields import BALANCER, CAN, FIELDS, TTL, settings
 from custom_components.jkbms.protocol.insight import OVER_TIME
 
 PACKAGE: Final = Path(__file__).parents[2] / "custom_components" / "jkbms"
@@ -100,7 +100,7 @@ def test_every_quantity_means_something() -> None:
 def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
     shown = {
         d.key
-        for d in (*FIELDS, *DERIVED, *CAN)
+        for d in (*FIELDS, *DERIVED, *CAN, *TTL)
         if d.role in (Role.MEASUREMENT, Role.DIAGNOSTIC, Role.SETTING)
     }
     assert {d.datum.key for d in (*SENSORS, *BINARY_SENSORS)} == shown | {
@@ -121,7 +121,8 @@ def test_every_value_that_is_shown_has_an_entity_and_no_other_has_one() -> None:
 
 def test_every_setting_has_a_twin_that_only_shows_it() -> None:
     twins = {d.datum.key: d for d in (*SENSORS, *BINARY_SENSORS) if d.twin}
-    assert set(twins) == {field.key for field in settings()}
+    only_shown = {datum.key for datum in TTL if datum.role is Role.SETTING}
+    assert set(twins) == {field.key for field in settings()} | only_shown
     for key, twin in twins.items():
         assert twin.key == f"{key}_set"
         assert twin.entity_category is EntityCategory.DIAGNOSTIC

@@ -8,7 +8,7 @@ import pytest
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.state import BmsState, Update
-from scripts.lib.bench import stream
+from scripts.lib.bench import stream, ttl
 from scripts.lib.bench.__main__ import main
 from scripts.lib.bench.measure import QUICK, Case, Samples, race
 from scripts.lib.bench.report import Figure, Goal, table, timed
@@ -50,6 +50,19 @@ def test_programs_get_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert decoded["value"] > 0
     assert decoded["floor"] in figures
     assert decoded["ratio"] > 0
+
+
+def test_answers_of_the_older_protocol_are_measured_shape_by_shape(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["--quick", "--json", "ttl"]) == 0
+    figures = json.loads(capsys.readouterr().out)["benchmarks"]["ttl"]
+    decoded = [figure for figure in figures if figure["name"].endswith("decoded")]
+    assert len(decoded) == 2
+    assert all(figure["floor"] and figure["goals"] for figure in decoded)
+    monkeypatch.setattr(ttl, "decode", lambda _: None)
+    with pytest.raises(ValueError, match="not decoded"):
+        main(["--quick", "ttl"])
 
 
 def test_a_benchmark_that_is_none_is_refused(

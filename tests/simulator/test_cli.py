@@ -23,6 +23,7 @@ from simulator import (
     TcpServer,
     cli,
 )
+from simulator.ttl import TtlLine
 from tests.captures import bus_streams
 
 from . import ack, pieces, trigger
@@ -377,3 +378,20 @@ async def test_without_a_python_3_14_the_command_says_what_to_run(
         _, errors = await process.communicate()
     assert process.returncode == 1
     assert b"scripts/setup" in errors
+
+
+@pytest.mark.parametrize(
+    ("packs", "terminals"), [("1", [0]), ("3", [1, 2, 3]), ("2,7", [2, 7])]
+)
+def test_packs_of_the_older_protocol_answer_by_their_terminals(
+    packs: str, terminals: list[int]
+) -> None:
+    endpoint = cli.endpoint(parse("--role", "ttl", "--packs", packs))
+    assert isinstance(endpoint.line, TtlLine)
+    assert endpoint.line.bank.addresses == terminals
+
+
+def test_a_line_of_the_older_protocol_has_no_second_one() -> None:
+    options = parse("--role", "ttl", "--control-tcp", "127.0.0.1:0")
+    with pytest.raises(ValueError, match="4E 57"):
+        cli.control(options, cli.endpoint(options).line)

@@ -21,6 +21,7 @@ from simulator import (
     serve_pty,
     serve_tcp,
 )
+from simulator.ttl import TtlLine
 
 from .peers import Ears, RecordingLine, Server, four_packs, soon, until
 
@@ -185,3 +186,18 @@ async def test_a_gateway_that_takes_one_connection_in_all_is_silent_and_not_refu
     scanned = await async_scan(url, lambda _: None)
     assert scanned.finding is Finding.SILENCE
     assert scanned.found == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_pack_that_speaks_the_older_protocol_is_found(kind: str) -> None:
+    bank = Bank.default(addresses=(0,), still=True)
+    shares: list[float] = []
+    async with served(kind, TtlLine(bank, speed=Speed.FAST)) as server:
+        scanned = await async_scan(server.url, shares.append)
+        assert await can_be_opened(server.url)
+    assert scanned.finding is Finding.LEGACY_PROTOCOL
+    assert list(scanned.found) == [0]
+    assert scanned.found[0].features is not None
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
+    assert bank[0].journal == []

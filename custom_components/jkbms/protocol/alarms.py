@@ -91,7 +91,16 @@ ON_CAN: Final = tuple(
     )
 )
 """What messages on CAN tell and the alarm word does not know (can.md 1.3, 2.2)."""
-ALARMS: Final = (*WORD, *ON_CAN)
+ON_TTL: Final = tuple(
+    Alarm(None, f"alarm_{key}", name, severity)
+    for key, name, severity in (
+        ("box_overtemperature", "Battery box over-temperature protection", _P),
+        ("protection_309_a", "Protection 309 A", _P),
+        ("protection_309_b", "Protection 309 B", _P),
+    )
+)
+"""What only the protocol `4E 57` tells (ttl4e57.md 5.3)."""
+ALARMS: Final = (*WORD, *ON_CAN, *ON_TTL)
 BY_KEY: Final = {alarm.key: alarm for alarm in ALARMS}
 
 PROBLEMS: Final = frozenset({_F, _P})

@@ -5,7 +5,7 @@ was heard. Across a gap nothing is known, so nothing is counted there.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from dataclasses import dataclass, replace
 from math import exp
 from typing import Any, Final
@@ -17,6 +17,7 @@ from .features import Features
 from .fields import (
     BY_KEY,
     CAPACITY_REMAINING,
+    CAPACITY_SETTING,
     CELL_PRESENCE,
     CURRENT,
     FULL_CHARGE_CAPACITY,
@@ -33,6 +34,14 @@ class Followed(Datum[Any]):
 
     needs: frozenset[str]
     """What has to be told on CAN for it; the blocks of RS485 have all of it."""
+    or_needs: frozenset[str] | None = None
+    """What does as well, where the protocol is `4E 57`."""
+
+    def follows(self, told: AbstractSet[str]) -> bool:
+        """Tell whether what is told is enough."""
+        if self.needs <= told:
+            return True
+        return self.or_needs is not None and self.or_needs <= told
 
 
 def _followed(
@@ -40,18 +49,32 @@ def _followed(
     name: str,
     quantity: Quantity,
     needs: frozenset[str],
+    or_needs: frozenset[str] | None = None,
     *,
     enabled: bool = True,
 ) -> Followed:
-    return Followed(key=key, name=name, quantity=quantity, needs=needs, enabled=enabled)
+    return Followed(
+        key=key,
+        name=name,
+        quantity=quantity,
+        needs=needs,
+        or_needs=or_needs,
+        enabled=enabled,
+    )
 
 
 _FLOW: Final = frozenset({POWER.key})
 _CHARGE: Final = frozenset(
     {CURRENT.key, CAPACITY_REMAINING.key, FULL_CHARGE_CAPACITY.key}
 )
+_CHARGE_OF_SETTING: Final = frozenset(
+    {CURRENT.key, CAPACITY_REMAINING.key, CAPACITY_SETTING.key}
+)
 _STORE: Final = frozenset(
     {CAPACITY_REMAINING.key, "average_cell_voltage", CHARGE_VOLTAGE_REQUEST.key}
+)
+_STORE_OF_SETTING: Final = frozenset(
+    {CAPACITY_REMAINING.key, "average_cell_voltage", BY_KEY["cell_ovp"].key}
 )
 ENERGY_CHARGED: Final = _followed(
     "energy_charged", "Energy charged", Quantity.ENERGY, _FLOW
@@ -60,13 +83,27 @@ ENERGY_DISCHARGED: Final = _followed(
     "energy_discharged", "Energy discharged", Quantity.ENERGY, _FLOW
 )
 REMAINING_ENERGY: Final = _followed(
-    "remaining_energy", "Remaining energy", Quantity.ENERGY_STORED, _STORE
+    "remaining_energy",
+    "Remaining energy",
+    Quantity.ENERGY_STORED,
+    _STORE,
+    _STORE_OF_SETTING,
 )
 TIME_TO_EMPTY: Final = _followed(
-    "time_to_empty", "Time to empty", Quantity.SECONDS, _CHARGE, enabled=False
+    "time_to_empty",
+    "Time to empty",
+    Quantity.SECONDS,
+    _CHARGE,
+    _CHARGE_OF_SETTING,
+    enabled=False,
 )
 TIME_TO_FULL: Final = _followed(
-    "time_to_full", "Time to full", Quantity.SECONDS, _CHARGE, enabled=False
+    "time_to_full",
+    "Time to full",
+    Quantity.SECONDS,
+    _CHARGE,
+    _CHARGE_OF_SETTING,
+    enabled=False,
 )
 COUNTED: Final = (ENERGY_CHARGED, ENERGY_DISCHARGED)
 """What is counted, and has to be told what was counted before a restart."""
@@ -78,7 +115,7 @@ def with_followed(features: Features, data: Iterable[Followed] = FOLLOWED) -> Fe
     if features.has_blocks:
         return features
     told = {*features.keys}
-    follows = {datum.key for datum in data if datum.needs <= told}
+    follows = {datum.key for datum in data if datum.follows(told)}
     return replace(features, keys=tuple(sorted(told | follows)))
 
 
@@ -205,6 +242,9 @@ def times_left(values: Values, amperes: float) -> tuple[float | None, float | No
     """
     remaining = number(values, CAPACITY_REMAINING)
     full = number(values, FULL_CHARGE_CAPACITY)
+    if full is None:
+        # `4E 57` tells none that is learnt: the state of charge is of what was set.
+        full = number(values, CAPACITY_SETTING)
     if remaining is None or full is None or abs(amperes) <= full * REST:
         return None, None
     if amperes < 0:
@@ -237,6 +277,7 @@ _TELL_WHAT_IS_LEFT: Final = tuple(
         CURRENT,
         CAPACITY_REMAINING,
         FULL_CHARGE_CAPACITY,
+        CAPACITY_SETTING,
         CELL_PRESENCE,
         _CELL_OVP,
         BATTERY_TYPE,

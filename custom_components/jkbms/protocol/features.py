@@ -13,12 +13,14 @@ from .fields import (
     HEATER,
     HEATING,
     HEATING_CURRENT,
+    TTL,
 )
 
 _PROBES: Final = tuple(
     field.key for field in FIELDS if field.hardware is Hardware.PROBE
 )
-_ON_CAN: Final = {datum.key for datum in CAN}
+_ELSEWHERE: Final = {datum.key for datum in (*CAN, *TTL)}
+"""What no block has: only CAN tells it, or the protocol `4E 57`."""
 _OF_HEATER: Final = frozenset(
     field.key for field in (HEATER, HEATING, HEATING_CURRENT, HARDWARE_OPTIONS)
 )
@@ -36,7 +38,7 @@ class Features:
     heater: bool
     firmware: Firmware | None
     keys: tuple[str, ...] = ()
-    """What it tells on CAN, sorted."""
+    """What it tells on CAN or by the protocol `4E 57`, sorted."""
     has_blocks: bool = True
     """Whether its blocks can be read, on RS485."""
 
@@ -50,7 +52,7 @@ class Features:
         heater: bool,
         keys: Iterable[str] | None = None,
     ) -> Self:
-        """Return the features that the values tell of: all blocks, or keys on CAN."""
+        """Return the features that the values tell of: all blocks, or keys elsewhere."""
         return cls(
             cells=cells,
             probes=tuple(key for key in _PROBES if values.get(key) is not None),
@@ -86,10 +88,12 @@ class Features:
 
     def has(self, datum: Datum[Any]) -> bool:
         """Tell whether the BMS can have this value at all."""
-        if not datum.applies_to(self.firmware):
-            return False
-        in_blocks = self.has_blocks and datum.key not in _ON_CAN
-        if not in_blocks and datum.key not in self.keys:
+        in_blocks = self.has_blocks and datum.key not in _ELSEWHERE
+        # What was told needs no guess by firmware: `4E 57` has settings that the blocks
+        # have since version 19 only.
+        if datum.key not in self.keys and not (
+            in_blocks and datum.applies_to(self.firmware)
+        ):
             return False
         match datum.hardware:
             case Hardware.CELL:

@@ -93,6 +93,8 @@ class BmsState:
     seen: dict[Block, float] = dataclass_field(default_factory=dict)
     frames: dict[Block, bytes] = dataclass_field(default_factory=dict)
     layout: Layout | None = None
+    told: set[str] | None = None
+    """The keys that it tells, where values do not come in blocks; None where they do."""
     rejected: Counter[Implausible] = dataclass_field(default_factory=Counter)
     clashing: bool = False
     """Whether two BMS speak with this address by turns; the first one is believed."""
@@ -150,7 +152,11 @@ class BmsState:
         if not self.seen.keys() >= blocks:
             return None
         return Features.of(
-            self.values, self.cell_numbers, self.firmware, heater=self.has_heater
+            self.values,
+            self.cell_numbers,
+            self.firmware,
+            heater=self.has_heater,
+            keys=self.told,
         )
 
     def assume(self, software_version: str | None) -> None:

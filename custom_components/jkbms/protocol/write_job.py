@@ -75,10 +75,10 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class Write[R = WriteRequest]:
     """Send the write."""
 
-    request: WriteRequest
+    request: R
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Done:
     """There is nothing left to do."""
 
 
-type Action = Ask | Write | Done
+type Action[R = WriteRequest] = Ask | Write[R] | Done
 
 _REFUSALS: Final = {
     int(ExceptionCode.ILLEGAL_REGISTER): Outcome.REFUSED_REGISTER,
@@ -100,8 +100,11 @@ class _Phase(StrEnum):
     VERIFY = "verify"
 
 
-class ProvenJob(ABC):
-    """A write under way; its owner asks for a step and reports what came of it."""
+class ProvenJob[F = Frame, R = WriteRequest](ABC):
+    """A write under way; its owner asks for a step and reports what came of it.
+
+    F is what a read brings, R what is sent to write.
+    """
 
     def __init__(self, address: int, field: Field[Any], *, known: bool) -> None:
         """Begin with reading the block of a field; one not `known` is read twice.
@@ -130,7 +133,7 @@ class ProvenJob(ABC):
         """Whether there is a result."""
         return self.result is not None
 
-    def step(self) -> Action:
+    def step(self) -> Action[R]:
         """Return what to do next."""
         if self.result is not None:
             return Done()
@@ -139,7 +142,7 @@ class ProvenJob(ABC):
             return Write(self._request())
         return Ask(self._block)
 
-    def answered(self, frame: Frame | None, now: float) -> None:
+    def answered(self, frame: F | None, now: float) -> None:
         """Take note of an ACK, or of the frame that was asked for.
 
         No frame where one was asked for means that it could not be believed.
@@ -186,15 +189,15 @@ class ProvenJob(ABC):
     # -- what is written ----------------------------------------------------------
 
     @abstractmethod
-    def _request(self) -> WriteRequest:
+    def _request(self) -> R:
         """Return the write."""
 
     @abstractmethod
-    def _read(self, frame: Frame, now: float) -> None:
+    def _read(self, frame: F, now: float) -> None:
         """Take note of what there is before; end where that is what is wanted."""
 
     @abstractmethod
-    def _look(self, frame: Frame, now: float) -> tuple[Value, bool, bool]:
+    def _look(self, frame: F, now: float) -> tuple[Value, bool, bool]:
         """Return what is there, whether it is as wanted, and whether as it was."""
 
     # -- the proof ----------------------------------------------------------------
@@ -213,7 +216,7 @@ class ProvenJob(ABC):
         if self._failed_reads >= _READS:
             self._end(self._unread, None)
 
-    def _compare(self, frame: Frame, now: float) -> None:
+    def _compare(self, frame: F, now: float) -> None:
         found, wanted, unchanged = self._look(frame, now)
         said_something = self._acknowledged or self._refusal is not None
         if wanted:

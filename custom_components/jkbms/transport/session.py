@@ -11,6 +11,7 @@ from ..protocol.commands import Command
 from ..protocol.master import Master
 from ..protocol.settings_job import SettingsReport, Transaction, unreachable
 from ..protocol.station import Event, Settled, Step, Written
+from ..protocol.ttl.machine import TtlMaster
 from ..protocol.write_job import Outcome, WriteResult
 from ..protocol.writing import Change
 from .link import LinkError, LinkFault
@@ -154,12 +155,18 @@ class Session[R = bytes]:
 
     async def write(self, wish: Change | Command) -> WriteResult:
         """Make a change, or start an action, and return how it ended."""
-        master = self._writing_master
-        if master is None:
+        master: object = self._machine
+        if not isinstance(master, Master | TtlMaster) or master.yielded:
             return WriteResult(Outcome.UNREACHABLE)
+        if self._link is None:
+            return WriteResult(Outcome.UNREACHABLE)
+        if isinstance(master, Master) or isinstance(wish, Change):
+            master.submit(wish)
+        else:
+            # The older protocol has no actions.
+            return WriteResult(Outcome.UNSUPPORTED)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
         self._waiting[id(wish)] = ended
-        master.submit(wish)
         self.advance()
         return await ended
 

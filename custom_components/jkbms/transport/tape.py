@@ -9,6 +9,7 @@ from ..protocol.can.masking import masked
 from ..protocol.can.message import CanMessage
 from ..protocol.masking import Masker, Piece
 from ..protocol.recording import written, written_can
+from ..protocol.ttl.masking import TtlMasker
 from .connections import Connections
 from .link import LinkFault
 
@@ -57,9 +58,10 @@ class Tape[R, PieceT](ABC):
 class ByteTape(Tape[bytes, Piece]):
     """The last of the bytes of a line, in both directions."""
 
-    def __init__(self) -> None:
-        """Start with nothing heard."""
+    def __init__(self, masker: type[Masker | TtlMasker] = Masker) -> None:
+        """Start with nothing heard; the masker knows what is private on the line."""
         super().__init__()
+        self.masker: Final = masker
         self._pieces: deque[Piece] = deque()
         self._size = 0
 
@@ -89,7 +91,7 @@ class ByteTape(Tape[bytes, Piece]):
 
     def lines(self, offset: float) -> list[str]:
         """Return it as text without anything private."""
-        masker = Masker()
+        masker = self.masker()
         messages = [m for piece in self._pieces for m in masker.feed(piece)]
         return [written(m, offset) for m in (*messages, *masker.flush())]
 

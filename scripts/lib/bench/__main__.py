@@ -13,6 +13,7 @@ from .report import Figure, machine, table
 
 BENCHMARKS: Final = {
     "decode": "a frame of 300 bytes, from the stream into the state",
+    "ttl": "an answer of the older protocol 4E 57, from the stream into the state",
     "can": "a CAN message, and 16 packs inside Home Assistant",
     "fanout": "waking the entities of 16 packs in Home Assistant",
     "cycle": "asking 1, 4 and 16 packs in turn, in simulated time",

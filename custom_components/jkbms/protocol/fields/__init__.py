@@ -52,7 +52,17 @@ from .live import (
     WIRE_ALARMS,
 )
 from .rows import MAX_ADDRESS, V11, V19
-from .settings import BALANCER, CELL_COUNT, DEVICE_ADDRESS, HEATER, SETTINGS
+from .settings import (
+    BALANCER,
+    CAPACITY_SETTING,
+    CELL_COUNT,
+    CHARGING_SWITCH,
+    DEVICE_ADDRESS,
+    DISCHARGING_SWITCH,
+    HEATER,
+    SETTINGS,
+)
+from .ttl import TTL
 
 FIELDS: Final[tuple[Field[Any], ...]] = (*LIVE, *SETTINGS, *DEVICE)
 FIELDS_OF: Final = {
@@ -84,6 +94,7 @@ __all__ = [
     "CAN_PROTOCOL",
     "CAN_PROTOCOL_MASK",
     "CAPACITY_REMAINING",
+    "CAPACITY_SETTING",
     "CELL_COUNT",
     "CELL_PRESENCE",
     "CELL_RESISTANCES",
@@ -92,11 +103,13 @@ __all__ = [
     "CHARGE_MOS",
     "CHARGE_STATUS",
     "CHARGING_CYCLES",
+    "CHARGING_SWITCH",
     "CURRENT",
     "CYCLE_CAPACITY",
     "DEVICE",
     "DEVICE_ADDRESS",
     "DISCHARGE_MOS",
+    "DISCHARGING_SWITCH",
     "EMERGENCY_TIME_LEFT",
     "FIELDS",
     "FIELDS_OF",
@@ -119,6 +132,7 @@ __all__ = [
     "STATE_OF_HEALTH",
     "TOTAL_RUNTIME",
     "TOTAL_VOLTAGE",
+    "TTL",
     "UART1_PROTOCOL",
     "UART1_PROTOCOL_MASK",
     "V11",

@@ -1,0 +1,1 @@
+"""The protocol 4E 57."""

@@ -1,0 +1,1 @@
+"""Tests of the packs that speak `4E 57`: recorded answers are the judges."""
