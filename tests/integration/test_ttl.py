@@ -79,7 +79,7 @@ async def bus(hass: HomeAssistant, port: TcpServer) -> MockConfigEntry:
 async def load(
     hass: HomeAssistant, url: str, mode: Mode = Mode.TTL, address: int = 0
 ) -> MockConfigEntry:
-    entry = bus_entry(url, address, allow_writing=True, poll_interval=1)
+    entry = bus_entry(url, address, write_tier="everyday", poll_interval=1)
     entry.add_to_hass(hass)
     hass.config_entries.async_update_entry(entry, data={"device": url, "mode": mode})
     assert await hass.config_entries.async_setup(entry.entry_id)
@@ -102,7 +102,7 @@ async def test_a_pack_that_speaks_the_older_protocol_is_offered_and_set_up(
     assert dialog.placeholders["found"] == "| 0 | JK_PB2A16S20 | – | 10.07 | 16 |"
     await dialog.choose("take_older")
     assert dialog.step == "confirm"
-    await dialog.submit(packs=["0"], allow_writing=False)
+    await dialog.submit(packs=["0"], write_tier="off")
     assert dialog.step == "created"
     await hass.async_block_till_done()
     (entry,) = hass.config_entries.async_entries(DOMAIN)
@@ -124,7 +124,7 @@ async def test_a_line_that_is_asked_again_may_have_learnt_the_newer_one(
     port.line = SlaveLine(Bank.default([1], still=True), speed=Speed.FAST)
     await dialog.choose("scan")
     assert dialog.step == "confirm"
-    await dialog.submit(packs=["1"], allow_writing=False)
+    await dialog.submit(packs=["1"], write_tier="off")
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     assert entry.data == {"device": port.url}
 
@@ -184,7 +184,7 @@ async def test_options_and_packs_are_those_of_a_bus_that_is_asked(
 ) -> None:
     dialog = await Dialog.options(hass, bus)
     assert dialog.step == "init"
-    await dialog.submit(poll_interval=7, allow_writing=True, return_to_master=True)
+    await dialog.submit(poll_interval=7, write_tier="everyday", return_to_master=True)
     await until(lambda: bus.state is ConfigEntryState.LOADED)
     assert bus.runtime_data.asker.interval == 7.0
     dialog = await Dialog.add_bms(hass, bus)
@@ -274,6 +274,49 @@ async def test_charging_is_switched_and_proven(
     ttl.sleep(0)
     with pytest.raises(HomeAssistantError):
         await turn(hass, "turn_on", "switch.pack_0_charging")
+
+
+async def change(hass: HomeAssistant, **settings: bool) -> dict[str, Any]:
+    """Change several settings at once and return what became of them."""
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    assert isinstance(entry, MockConfigEntry)
+    device = device_of(hass, entry, subentry_id(0))
+    assert device is not None
+    answer: Any = await hass.services.async_call(
+        DOMAIN,
+        "change_settings",
+        {"device_id": device.id, "settings": settings},
+        blocking=True,
+        return_response=True,
+    )
+    found: dict[str, Any] = answer["results"][0]
+    return found
+
+
+async def test_switches_are_changed_together_or_not_at_all(
+    hass: HomeAssistant, bus: MockConfigEntry, bank: Bank
+) -> None:
+    one = await change(hass, charging_switch=False, discharging_switch=False)
+    assert one["problems"] == []
+    assert [c["result"] for c in one["changes"]] == ["proven", "proven"]
+    assert bank[0].get("charge_switch") == bank[0].get("discharge_switch") == 0
+    # This one is told, and cannot be set here.
+    one = await change(hass, charging_switch=True, heater=True, discharging_switch=True)
+    by_key = {c["setting"]: c for c in one["changes"]}
+    assert by_key["charging_switch"]["rolled_back"] is True
+    assert by_key["heater"]["result"] == "unsupported"
+    assert by_key["discharging_switch"]["result"] == "not_tried"
+    assert bank[0].get("charge_switch") == bank[0].get("discharge_switch") == 0
+
+
+async def test_everything_is_asked_for_at_once(
+    hass: HomeAssistant, bus: MockConfigEntry, bank: Bank
+) -> None:
+    bank[0].set("charge_switch", 0)
+    await bus.runtime_data.async_refresh_settings(subentry_id(0))
+    await until(
+        lambda: state_of(hass, "switch", 0, "charging_switch").state == STATE_OFF
+    )
 
 
 async def test_newer_firmware_has_no_switch_for_the_balancer(

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from custom_components.jkbms.protocol.commands import StartEmergency
 from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.protocol.station import Availability, Event
 from custom_components.jkbms.protocol.ttl.machine import TtlMaster
@@ -69,6 +70,8 @@ async def test_a_pack_is_read_and_switched(kind: str) -> None:
         assert await rig.write("charging_switch", False) is Outcome.PROVEN
         assert line.bank[0].get("charge_switch") == 0
         assert await rig.write("smart_sleep", True) is Outcome.UNSUPPORTED
+        emergency = await rig.session.write(StartEmergency(0))
+        assert emergency.outcome is Outcome.UNSUPPORTED
         assert not line.bank.dangerous
 
 

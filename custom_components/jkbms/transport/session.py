@@ -160,11 +160,13 @@ class Session[R = bytes]:
             return WriteResult(Outcome.UNREACHABLE)
         if self._link is None:
             return WriteResult(Outcome.UNREACHABLE)
-        if isinstance(master, Master) or isinstance(wish, Change):
+        if isinstance(master, Master):
             master.submit(wish)
-        else:
+        elif not isinstance(wish, Change):
             # The older protocol has no actions.
             return WriteResult(Outcome.UNSUPPORTED)
+        else:
+            master.submit(wish)
         ended: asyncio.Future[WriteResult] = self._loop.create_future()
         self._waiting[id(wish)] = ended
         self.advance()
