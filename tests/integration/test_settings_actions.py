@@ -545,3 +545,25 @@ async def test_what_could_not_be_put_back_is_told(
     (one,) = (await change)["results"]
     assert "could not be put back: it is off" in one["problems"][-1]
     assert state_of(hass, "switch", 1, "balancer").state == "off"
+
+
+async def test_what_a_pack_cannot_take_over_is_left_and_told(
+    hass: HomeAssistant, gateway: TcpServer, bank: Bank, config_folder: Path
+) -> None:
+    bank[1].set("cell_ovp", 3600)
+    entry = bus_entry(gateway.url, 1, 2, write_tier="everyday")
+    async with holding(hass, entry):
+        # Older firmware does not have this one.
+        del entry.runtime_data.packs[subentry_id(2)].station.state.values["smart_sleep"]
+        one = await result(
+            hass,
+            "copy_settings",
+            source=device_id(hass, 1),
+            device_id=device_id(hass, 2),
+            settings=["cell_ovp", "smart_sleep", "balancer"],
+        )
+    assert one["skipped"] == {
+        "cell_ovp": "tier_not_allowed",
+        "smart_sleep": "not_on_this_pack",
+    }
+    assert one["problems"] == []
