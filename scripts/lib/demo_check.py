@@ -20,6 +20,8 @@ type State = float | str
 _COMPLETE: Final = 60.0
 """Seconds until every entity has a value; two are enough here."""
 _UNKNOWN: Final = {None, "unknown", "unavailable"}
+_MOMENTARY: Final = ("button.", "event.")
+"""What shows only when it was last pressed, or last happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,9 @@ class Shown:
             entity
             for entity in self.entities.values()
             if self.states.get(entity) in _UNKNOWN
+            and not (
+                entity.startswith(_MOMENTARY) and self.states.get(entity) == "unknown"
+            )
         )
 
 
