@@ -18,6 +18,8 @@ EVENT_SETTING_CHANGED: Final = f"{DOMAIN}_setting_changed"
 ELSEWHERE: Final = "elsewhere"
 """The application, a display or the BMS itself."""
 HERE: Final = "home_assistant"
+PUT_BACK: Final = "rolled_back"
+"""How a change ended that was made, and put back because another one failed."""
 
 
 @callback

@@ -1,14 +1,15 @@
 """Changes of settings: judged before, proven after, told of, and never in a loop."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.core import Context, HomeAssistant, callback
 
-from .audit import tell_change
+from .audit import PUT_BACK, tell_change
 from .issues import (
     clear_settings_drift,
     clear_write_loop,
@@ -28,6 +29,7 @@ from .wording import show
 from .write_errors import failure, refusals
 
 if TYPE_CHECKING:
+    from .control import Writer
     from .coordinator import BusCoordinator
     from .pack import Pack
 
@@ -69,8 +71,7 @@ class Changes:
         """
         for refusal in refusals(self._bus, pack, {field: value}):
             raise refusal
-        result = await self._write(pack, field, value)
-        self._settle(pack, field, value, result, context)
+        result = await self._see_through(self._write(pack, field, value, context))
         error = failure(pack, field, value, result, self._hass.loop.time())
         if error is not None:
             raise error
@@ -91,7 +92,47 @@ class Changes:
         )
         if writer is None:
             return unreachable(transaction)
-        with self._changing(pack, wishes):
+        try:
+            return await self._see_through(
+                self._make(pack, writer, transaction, context)
+            )
+        except asyncio.CancelledError:
+            if isinstance(writer.master, Master):
+                writer.master.cancel(transaction)
+                writer.session.advance()
+            raise
+
+    async def _see_through[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for work that goes on when nobody waits for it any more.
+
+        A script that is restarted does not take back what is on the wire: how it ended
+        has to be known, and who made it.
+        """
+        task = self._bus.config_entry.async_create_task(self._hass, work)
+        return await asyncio.shield(task)
+
+    async def _write(
+        self, pack: Pack, field: Field[Any], value: Wish, context: Context | None
+    ) -> WriteResult:
+        writer = self._bus.writer(pack)
+        if writer is None:
+            # What answers there is another BMS, or the control line has lost it.
+            result = WriteResult(Outcome.UNREACHABLE)
+        else:
+            change = Change(writer.station.address, field, value)
+            with self._changing(pack, (change,)):
+                result = await writer.session.write(change)
+        self._settle(pack, field, value, result, context)
+        return result
+
+    async def _make(
+        self,
+        pack: Pack,
+        writer: Writer,
+        transaction: Transaction,
+        context: Context | None,
+    ) -> SettingsReport:
+        with self._changing(pack, transaction.changes):
             if isinstance(writer.master, Master):
                 report = await writer.session.settle(transaction)
             else:
@@ -101,24 +142,17 @@ class Changes:
                 result = WriteResult(
                     one.outcome, one.before, one.found, one.code, one.again_at
                 )
+                put_back = bool(one.rolled_back)
                 field = one.change.field
-                self._settle(pack, field, one.wanted, result, context)
+                self._settle(
+                    pack, field, one.wanted, result, context, put_back=put_back
+                )
         return report
 
-    async def _write(self, pack: Pack, field: Field[Any], value: Wish) -> WriteResult:
-        writer = self._bus.writer(pack)
-        if writer is None:
-            # What answers there is another BMS, or the control line has lost it.
-            return WriteResult(Outcome.UNREACHABLE)
-        with self._changing(pack, {field: value}):
-            return await writer.session.write(
-                Change(writer.station.address, field, value)
-            )
-
     @contextmanager
-    def _changing(self, pack: Pack, wishes: Wishes) -> Iterator[None]:
+    def _changing(self, pack: Pack, changes: Iterable[Change]) -> Iterator[None]:
         """What is read of a setting meanwhile was not changed elsewhere."""
-        keys = [(pack.subentry_id, field.key) for field in wishes]
+        keys = [(pack.subentry_id, change.field.key) for change in changes]
         self._busy.update(keys)
         try:
             yield
@@ -132,6 +166,8 @@ class Changes:
         value: Wish,
         result: WriteResult,
         context: Context | None,
+        *,
+        put_back: bool = False,
     ) -> None:
         """Take note of how a change has ended, and tell of it."""
         record = pack.record
@@ -143,8 +179,9 @@ class Changes:
         self._save()
         self._bus.watch.written(pack, result.outcome)
         self._watch_loops(pack, field, result.outcome)
-        if result.outcome is Outcome.PROVEN and result.before == result.found:
-            # It was so already, and nothing was written.
+        so_already = result.outcome is Outcome.PROVEN and result.before == result.found
+        if so_already and not put_back:
+            # Nothing was written.
             return
         tell_change(
             self._hass,
@@ -154,7 +191,7 @@ class Changes:
             old=result.before,
             new=result.found,
             wanted=value,
-            outcome=result.outcome,
+            outcome=PUT_BACK if put_back else result.outcome,
             context=context,
         )
 
@@ -205,10 +242,13 @@ class Changes:
 
     def _compare(self) -> None:
         """Hold the packs against the first of them, and tell what has changed in that."""
+        packs = sorted(self._bus.packs.values(), key=lambda pack: pack.address)
         told = [
             (pack, settings)
-            for pack in sorted(self._bus.packs.values(), key=lambda pack: pack.address)
-            if any(key in (settings := pack.settings()) for key in SETTINGS)
+            for pack in packs
+            if not (
+                pack.mistaken or SETTINGS.keys().isdisjoint(settings := pack.settings())
+            )
         ]
         if not told:
             return

@@ -25,10 +25,9 @@ from .pack_actions import start_emergency
 from .pack_targets import Target, all_targets, targets
 from .protocol.settings_diff import COMPARED
 from .protocol.settings_record import SETTINGS
+from .recorder import FOLDER
 from .settings_set import Result, async_apply, common_settings, settings_of
 
-FOLDER: Final = "jkbms"
-"""In the configuration folder; backups are kept beside recordings of a bus."""
 _FORMAT: Final = "jkbms settings"
 _MOST_BYTES: Final = 100_000
 _SETTINGS: Final = "settings"

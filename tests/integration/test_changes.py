@@ -167,6 +167,25 @@ async def test_what_could_not_be_proven_is_told_as_that(
     assert in_logbook(hass, event) == message
 
 
+async def test_a_change_whose_script_is_stopped_is_still_ours(
+    hass: HomeAssistant, bus: BusCoordinator, bank: Bank
+) -> None:
+    events = async_capture_events(hass, EVENT_SETTING_CHANGED)
+    change = hass.async_create_task(bus.async_write(subentry_id(1), OVP, 3.6))
+    await wait_until(lambda: bank[1].journal)
+    change.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await change
+    await asyncio.sleep(130)
+    (event,) = events
+    assert told(event, "old", "new", "origin", "outcome") == (
+        3.65,
+        3.6,
+        "home_assistant",
+        "proven",
+    )
+
+
 async def test_a_change_in_the_application_is_noticed(
     hass: HomeAssistant, bus: BusCoordinator, bank: Bank
 ) -> None:

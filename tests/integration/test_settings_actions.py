@@ -502,11 +502,14 @@ async def test_a_caller_that_goes_away_leaves_no_half_of_a_change(
             settings={"cell_ovp": 3.62, "cell_ovpr": 3.5},
         )
     )
+    events = async_capture_events(hass, EVENT_SETTING_CHANGED)
     await wait_until(lambda: bank[1].journal)
     change.cancel()
     with pytest.raises(asyncio.CancelledError):
         await change
-    await asyncio.sleep(10)
+    await asyncio.sleep(130)
+    assert {event.data["origin"] for event in events} == {"home_assistant"}
+    assert {event.data["outcome"] for event in events} == {"rolled_back"}
     assert (bank[1].number_of("cell_ovp"), bank[1].number_of("cell_ovpr")) == before
 
 
@@ -516,6 +519,7 @@ async def test_what_was_changed_before_a_refusal_is_put_back(
     # A name that does not tell what the pack can carry: it has to refuse by itself.
     bank[1].set("model", b"JK_16S20P".ljust(16, b"\0"))
     async with holding(hass, entry):
+        events = async_capture_events(hass, EVENT_SETTING_CHANGED)
         one = await result(
             hass,
             "change_settings",
@@ -527,6 +531,11 @@ async def test_what_was_changed_before_a_refusal_is_put_back(
         assert by_key["max_charge_current"]["result"] == "refused_value"
         assert len(one["problems"]) == 1
         assert state_of(hass, "switch", 1, "balancer").state == "on"
+        told = {event.data["setting"]: event.data["outcome"] for event in events}
+        assert told == {
+            "balancer": "rolled_back",
+            "max_charge_current": "refused_value",
+        }
 
 
 async def test_what_could_not_be_put_back_is_told(

@@ -12,7 +12,13 @@ from custom_components.jkbms.protocol.layout import (
     decode_block,
     recognise,
 )
-from custom_components.jkbms.protocol.order import ADVICE, ORDERS, Order, broken_order
+from custom_components.jkbms.protocol.order import ADVICE, ORDERS, Order
+from custom_components.jkbms.protocol.violation import (
+    Relation,
+    Values,
+    Violation,
+    passed,
+)
 
 from ..captures import frames, golden_frames
 
@@ -56,6 +62,11 @@ VALUES: Final[dict[str, float]] = {
 
 def order_id(order: Order) -> str:
     return f"{order.lower.key}-{order.upper.key}"
+
+
+def broken_order(field: Field[Any], value: float, values: Values) -> Violation | None:
+    """The first order that a change would break."""
+    return next(passed(ORDERS, {field: value}, values), None)
 
 
 def refuses(field: Field[Any], value: float, **values: float | None) -> bool:
@@ -104,9 +115,11 @@ def test_neither_of_two_settings_passes_the_other(order: Order) -> None:
 
 
 def test_the_order_that_is_broken_is_named() -> None:
-    order = broken_order(BY_KEY["cell_ovpr"], 3.6, VALUES)
-    assert order is not None
-    assert (order.lower.key, order.upper.key) == ("cell_ovpr", "cell_ovp")
+    broken = broken_order(BY_KEY["cell_ovpr"], 3.6, VALUES)
+    assert broken is not None
+    assert broken.other is not None
+    assert (broken.field.key, broken.other.key) == ("cell_ovpr", "cell_ovp")
+    assert broken.relation is Relation.BELOW
 
 
 def test_what_may_meet_may_also_come_out_of_a_conversion() -> None:

@@ -84,24 +84,6 @@ ADVICE: Final = _orders(
 """What is recommended, and not kept by many packs that work (rs485.md 7.1)."""
 
 
-def broken_order(field: Field[Any], value: float, values: Values) -> Order | None:
-    """Return which order a change would break, None where it may be made.
-
-    `values` is what the BMS has now. What is out of order already may be mended in
-    steps.
-    """
-    wanted = {**values, field.key: value}
-    for order in ORDERS:
-        if field not in (order.lower, order.upper):
-            continue
-        before, after = order.excess(values), order.excess(wanted)
-        if after is None or not order.is_broken_by(after):
-            continue
-        if before is None or not order.is_broken_by(before) or after > before:
-            return order
-    return None
-
-
 def are_related(one: Field[Any], other: Field[Any]) -> bool:
     """Tell whether one of two settings has to stay below the other."""
     return any({order.lower, order.upper} == {one, other} for order in ORDERS)
