@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+import logging
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,9 @@ from .simulated_time import MARKER, loop_factories
 
 # Home Assistant's loader looks for integrations along this package's path; imported here first, it is ours.
 assert custom_components.__file__
+
+# The harness lets it tell every statement; a commit after the end of a test would fill the report.
+logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
 
 
 def pytest_configure(config: pytest.Config) -> None:
