@@ -18,6 +18,7 @@ import probatio
 
 from .const import DOMAIN
 from .errors import failure, refusal
+from .migration import async_setup_migration
 from .mode import Mode, mode_of
 from .recorder import MOST_SECONDS, Recording
 from .settings_actions import async_setup_settings_actions
@@ -52,6 +53,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         supports_response=SupportsResponse.OPTIONAL,
     )
     async_setup_settings_actions(hass)
+    async_setup_migration(hass)
 
 
 def _line_of(call: ServiceCall) -> BusCoordinator | ControlCoordinator:
