@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
+from homeassistant.components.recorder.const import DOMAIN as RECORDER_DOMAIN
 from homeassistant.components.recorder.core import Recorder
 from homeassistant.components.recorder.db_schema import StatisticsShortTerm
 from homeassistant.components.recorder.models import StatisticData, StatisticMetaData
@@ -87,15 +88,20 @@ def _recorded(
     }
 
 
-async def async_statistic_ids(hass: HomeAssistant) -> list[str]:
-    """Return the entity ids of which there are statistics, registered or not."""
+async def async_recorded_ids(hass: HomeAssistant) -> list[str]:
+    """Return the entity ids of which anything is recorded, registered or not."""
     recorder = _recorder(hass)
     if recorder is None:
         return []
-    found = await recorder.async_add_executor_job(
-        lambda: get_metadata(hass, statistic_source="recorder")
-    )
-    return sorted(found)
+    await recorder.async_block_till_done()
+    return await recorder.async_add_executor_job(_recorded_ids, hass, recorder)
+
+
+def _recorded_ids(hass: HomeAssistant, recorder: Recorder) -> list[str]:
+    with session_scope(hass=hass, read_only=True) as session:
+        known = recorder.states_meta_manager.get_metadata_id_to_entity_id(session)
+    statistics = get_metadata(hass, statistic_source=RECORDER_DOMAIN)
+    return sorted({*known.values(), *statistics})
 
 
 # -- ids ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from homeassistant.helpers import entity_registry as er
 
 from ..const import DOMAIN
 from ..pack_targets import Target
-from .history import async_statistic_ids
+from .history import async_recorded_ids
 from .names import Match, Predecessor, match
 
 _NUMBER: Final = re.compile(r"(\d+)(?:_master)?$")
@@ -40,7 +40,7 @@ async def async_propose(
     With one pack and a prefix these belong together; else the number in a prefix is the
     address of the pack, and a single device belongs to a single pack.
     """
-    groups = _groups(hass, await async_statistic_ids(hass))
+    groups = _groups(hass, await async_recorded_ids(hass))
     if prefix is not None:
         groups = {key: one for key, one in groups.items() if key[1] == prefix}
     sources = []
@@ -79,7 +79,7 @@ def _candidates(
         if entry.platform != DOMAIN and entry.domain in _PLATFORMS:
             yield entity_id, entry
     for entity_id in recorded:
-        if entity_id not in entities:
+        if entity_id not in entities and entity_id.partition(".")[0] in _PLATFORMS:
             yield entity_id, None
 
 

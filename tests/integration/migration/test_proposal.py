@@ -3,6 +3,7 @@
 from homeassistant.components.recorder.models import StatisticData
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
 
 from custom_components.jkbms.coordinator import BusCoordinator
 
@@ -14,6 +15,7 @@ from .recorded import (
     migrate,
     old_entity,
     ours,
+    record,
     this_hour,
 )
 
@@ -89,8 +91,11 @@ async def test_what_is_known_only_to_the_recorder_is_proposed_too(
     ):
         meta = metadata(f"sensor.bms_1_{name}", unit, unit_class)
         await compiled(hass, meta, [row], [row])
+    name = "sensor.bms_1_soc_pourcentage"
+    await record(hass, name, (dt_util.utcnow() - HOUR, "70"))
     answer = await migrate(hass)
     assert set(answer["proposal"]) == {
+        name,
         "sensor.bms_1_tension_totale_volt",
         "sensor.bms_1_cell_1_volt",
         "sensor.bms_1_courant_total",
