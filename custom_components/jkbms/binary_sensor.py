@@ -91,6 +91,8 @@ class PackBinarySensor(PackEntity, BinarySensorEntity):
 class PackAlarm(PackBinarySensor, RestoreEntity):
     """Whether an alarm is active, since when, and how often it has become so."""
 
+    _resumed = False
+
     def __init__(
         self,
         coordinator: BusCoordinator,
@@ -115,8 +117,11 @@ class PackAlarm(PackBinarySensor, RestoreEntity):
     async def async_added_to_hass(self) -> None:
         """Go on where the last run ended."""
         await super().async_added_to_hass()
-        if (stored := await self.async_get_last_extra_data()) is not None:
-            self._activity = Activity.load(stored.as_dict())
+        # Home Assistant adds an entity anew when its id is changed: that is no restart.
+        if not self._resumed:
+            self._resumed = True
+            if (stored := await self.async_get_last_extra_data()) is not None:
+                self._activity = Activity.load(stored.as_dict())
         self._look()
 
     @callback

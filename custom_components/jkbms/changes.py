@@ -25,8 +25,8 @@ from .protocol.state import Update
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change, Wish
 from .transport.session import Session
-from .wording import show
-from .write_errors import failure, refusals
+from .wording import name_of, show
+from .write_errors import not_changed, refusals
 
 if TYPE_CHECKING:
     from .control import Writer
@@ -72,7 +72,7 @@ class Changes:
         for refusal in refusals(self._bus, pack, {field: value}):
             raise refusal
         result = await self._see_through(self._write(pack, field, value, context))
-        error = failure(pack, field, value, result, self._hass.loop.time())
+        error = not_changed(self._hass, pack, field, value, result)
         if error is not None:
             raise error
 
@@ -220,7 +220,8 @@ class Changes:
     def _watch_loops(self, pack: Pack, field: Field[Any], outcome: Outcome) -> None:
         if outcome is Outcome.TOO_OFTEN:
             self._loops.add(pack.subentry_id)
-            raise_write_loop(self._hass, self._bus.config_entry, pack, field.full_name)
+            name = name_of(self._hass, field)
+            raise_write_loop(self._hass, self._bus.config_entry, pack, name)
         elif outcome is Outcome.PROVEN and pack.subentry_id in self._loops:
             self._loops.discard(pack.subentry_id)
             clear_write_loop(self._hass, pack.subentry_id)

@@ -72,6 +72,7 @@ class PackAlarmEvent(PackEntity, EventEntity):
     """The last alarm of a pack that started or was cleared."""
 
     entity_description: PackEventDescription
+    _resumed = False
 
     def __init__(
         self,
@@ -97,10 +98,13 @@ class PackAlarmEvent(PackEntity, EventEntity):
     async def async_added_to_hass(self) -> None:
         """Go on where the last run ended."""
         await super().async_added_to_hass()
-        if (stored := await self.async_get_last_extra_data()) is not None:
-            data = stored.as_dict()
-            self._log.known.update(data.get("known_alarms", {}))
-            self._severities.update(data.get("severities", {}))
+        # Home Assistant adds an entity anew when its id is changed: that is no restart.
+        if not self._resumed:
+            self._resumed = True
+            if (stored := await self.async_get_last_extra_data()) is not None:
+                data = stored.as_dict()
+                self._log.known.update(data.get("known_alarms", {}))
+                self._severities.update(data.get("severities", {}))
         # Before that there may be no automation yet that waits for an event.
         self.async_on_remove(async_at_started(self.hass, self._begin))
 

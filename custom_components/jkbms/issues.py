@@ -11,7 +11,7 @@ from .const import CONF_SERIAL_NUMBER, DOMAIN
 from .protocol.settings_diff import Difference
 from .protocol.state import Identity
 from .transport.health import Trouble
-from .wording import show_of
+from .wording import name_of, show_of
 
 if TYPE_CHECKING:
     from .pack import Pack
@@ -311,7 +311,7 @@ def raise_settings_drift(
 ) -> None:
     """Say that packs side by side do not protect themselves alike."""
     lines = [
-        f"- {one.field.full_name}: {show_of(one.field, one.value)}"
+        f"- {name_of(hass, one.field)}: {show_of(one.field, one.value)}"
         f" ({show_of(one.field, one.reference)})"
         for one in found
     ]

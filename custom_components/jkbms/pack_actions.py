@@ -3,26 +3,25 @@
 from typing import TYPE_CHECKING, Final
 
 from homeassistant.core import Context
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from .const import DOMAIN
+from .errors import failure, refusal
 from .protocol.commands import SetClock, StartEmergency
 from .protocol.datum import Block
 from .protocol.fields import BMS_CLOCK, EMERGENCY_TIME_LEFT
 from .protocol.master import AskedStation
 from .protocol.write_job import Outcome, WriteResult
 from .tiers import WriteTier, allowed_by
-from .write_errors import failure
+from .wording import action_name, name_of
+from .write_errors import not_changed
 
 if TYPE_CHECKING:
     from .control import Writer
     from .coordinator import BusCoordinator
     from .pack import Pack
 
-_CLOCK_NAME: Final = "The clock"
-_EMERGENCY_NAME: Final = "Emergency start"
-_OFF: Final = "writing_not_allowed"
+EMERGENCY_START: Final = "emergency_start"
+"""The action that does it."""
 
 
 def asked_at(bus: BusCoordinator, pack: Pack) -> Writer | None:
@@ -43,13 +42,8 @@ def ask_anew(bus: BusCoordinator, pack: Pack) -> None:
     """
     writer = asked_at(bus, pack)
     if writer is None or writer.master.yielded:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key=(
-                "refresh_unreachable" if writer is None else "refresh_foreign_master"
-            ),
-            translation_placeholders={"pack": pack.name},
-        )
+        key = "refresh_unreachable" if writer is None else "refresh_foreign_master"
+        raise failure(key, pack=pack.name)
     station, now = writer.station, bus.hass.loop.time()
     if isinstance(station, AskedStation):
         for block in (Block.SETTINGS, Block.DEVICE):
@@ -68,7 +62,8 @@ async def set_clock(
     It knows no time zone. Raises ServiceValidationError where it shall not even be
     tried, else HomeAssistantError where it is not proven.
     """
-    writer = _writer(bus, pack, _CLOCK_NAME, None if may_set_clock(bus) else _OFF)
+    not_allowed = None if may_set_clock(bus) else "writing_not_allowed"
+    writer = _writer(bus, pack, name_of(bus.hass, BMS_CLOCK), not_allowed)
     local = dt_util.now().replace(tzinfo=None)
     result = WriteResult(Outcome.UNREACHABLE)
     if writer is not None:
@@ -76,7 +71,7 @@ async def set_clock(
         result = await writer.session.write(command)
     wanted = f"{local:%Y-%m-%d %H:%M:%S}"
     bus.changes.commanded(pack, BMS_CLOCK, wanted, result, context)
-    error = failure(pack, BMS_CLOCK, wanted, result, 0.0, name=_CLOCK_NAME)
+    error = not_changed(bus.hass, pack, BMS_CLOCK, wanted, result)
     if error is not None:
         raise error
 
@@ -89,13 +84,13 @@ async def start_emergency(
     Raises like `set_clock`; without the owner's confirmation nothing is sent.
     """
     allowed = confirmed and allowed_by(bus.config_entry) is WriteTier.PROTECTION
-    refusal = None if allowed else "danger_not_confirmed"
-    writer = _writer(bus, pack, _EMERGENCY_NAME, refusal)
+    name = action_name(bus.hass, EMERGENCY_START)
+    writer = _writer(bus, pack, name, None if allowed else "danger_not_confirmed")
     result = WriteResult(Outcome.UNREACHABLE)
     if writer is not None:
         result = await writer.session.write(StartEmergency(writer.station.address))
     bus.changes.commanded(pack, EMERGENCY_TIME_LEFT, "on", result, context)
-    error = failure(pack, EMERGENCY_TIME_LEFT, "on", result, 0.0, name=_EMERGENCY_NAME)
+    error = not_changed(bus.hass, pack, EMERGENCY_TIME_LEFT, "on", result, name=name)
     if error is not None:
         raise error
 
@@ -108,15 +103,11 @@ def _writer(
     Raises ServiceValidationError where it shall not even be tried.
     """
     writer = bus.writer(pack)
-    refusal = not_allowed
+    key = not_allowed
     if not bus.sets(pack):
-        refusal = "listening"
-    elif refusal is None and writer is not None and writer.master.yielded:
-        refusal = "foreign_master"
-    if refusal is not None:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key=refusal,
-            translation_placeholders={"pack": pack.name, "setting": name},
-        )
+        key = "listening"
+    elif key is None and writer is not None and writer.master.yielded:
+        key = "foreign_master"
+    if key is not None:
+        raise refusal(key, pack=pack.name, setting=name)
     return writer

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 
 from .bank_members import bus_entries
 from .const import DOMAIN
+from .errors import refusal
 
 if TYPE_CHECKING:
     from .coordinator import BusCoordinator
@@ -59,8 +59,4 @@ def _target(hass: HomeAssistant, known: dict[str, Target], device_id: str) -> Ta
         and entry.state is not ConfigEntryState.LOADED
         for entry in map(hass.config_entries.async_get_entry, entries)
     )
-    raise ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key="pack_not_running" if stopped else "no_pack",
-        translation_placeholders={"device": str(name)},
-    )
+    raise refusal("pack_not_running" if stopped else "no_pack", device=str(name))

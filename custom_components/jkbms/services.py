@@ -13,11 +13,12 @@ from homeassistant.core import (
     SupportsResponse,
     callback,
 )
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 import probatio
 
 from .const import DOMAIN
+from .errors import failure, refusal
+from .migration import async_setup_migration
 from .mode import Mode, mode_of
 from .recorder import MOST_SECONDS, Recording
 from .settings_actions import async_setup_settings_actions
@@ -52,14 +53,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         supports_response=SupportsResponse.OPTIONAL,
     )
     async_setup_settings_actions(hass)
-
-
-def _refusal(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders=placeholders,
-    )
+    async_setup_migration(hass)
 
 
 def _line_of(call: ServiceCall) -> BusCoordinator | ControlCoordinator:
@@ -67,16 +61,16 @@ def _line_of(call: ServiceCall) -> BusCoordinator | ControlCoordinator:
     entry_id = call.data[_CONFIG_ENTRY_ID]
     entry: JkBmsConfigEntry | None = call.hass.config_entries.async_get_entry(entry_id)
     if entry is None or entry.domain != DOMAIN or mode_of(entry) is Mode.BANK:
-        raise _refusal("recording_entry", entry_id=entry_id)
+        raise refusal("recording_entry", entry_id=entry_id)
     if entry.state is not ConfigEntryState.LOADED:
-        raise _refusal("recording_not_loaded", bus=entry.title)
+        raise refusal("recording_not_loaded", bus=entry.title)
     name = call.data.get(_CONTROL_LINE)
     if not name:
         return entry.runtime_data
     for line_id, control in entry.runtime_data.controls.items():
         if name in (line_id, entry.subentries[line_id].title):
             return control
-    raise _refusal("recording_line", bus=entry.title, line=name)
+    raise refusal("recording_line", bus=entry.title, line=name)
 
 
 async def _record_bus(call: ServiceCall) -> ServiceResponse:
@@ -84,7 +78,7 @@ async def _record_bus(call: ServiceCall) -> ServiceResponse:
     hass = call.hass
     line = _line_of(call)
     if line.recording is not None:
-        raise _refusal("recording", line=line.name)
+        raise refusal("recording", line=line.name)
     assert line.config_entry is not None
     kind = "control" if call.data.get(_CONTROL_LINE) else mode_of(line.config_entry)
     recording = line.recording = Recording(hass, line.tape, kind)
@@ -98,11 +92,8 @@ async def _record_bus(call: ServiceCall) -> ServiceResponse:
     try:
         return asdict(await recording.run(call.data[_DURATION]))
     except OSError as error:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="recording_file",
-            translation_placeholders={"detail": error.strerror or str(error)},
-        ) from error
+        detail = error.strerror or str(error)
+        raise failure("recording_file", detail=detail) from error
     finally:
         forget()
         line.recording = None

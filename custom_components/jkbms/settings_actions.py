@@ -15,18 +15,19 @@ from homeassistant.core import (
     SupportsResponse,
     callback,
 )
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util, slugify
 import probatio
 
 from .const import DOMAIN
-from .pack_actions import start_emergency
+from .errors import failure, refusal
+from .pack_actions import EMERGENCY_START, start_emergency
 from .pack_targets import Target, all_targets, targets
 from .protocol.settings_diff import COMPARED
 from .protocol.settings_record import SETTINGS
 from .recorder import FOLDER
 from .settings_set import Result, async_apply, common_settings, settings_of
+from .wording import name_of
 
 _FORMAT: Final = "jkbms settings"
 _MOST_BYTES: Final = 100_000
@@ -82,21 +83,13 @@ def async_setup_settings_actions(hass: HomeAssistant) -> None:
         ("compare_settings", _compare, _READ, SupportsResponse.ONLY),
         ("backup_settings", _back_up, _READ, SupportsResponse.OPTIONAL),
         ("change_settings", _change, _CHANGE, SupportsResponse.OPTIONAL),
-        ("emergency_start", _start_emergency, _EMERGENCY, SupportsResponse.NONE),
+        (EMERGENCY_START, _start_emergency, _EMERGENCY, SupportsResponse.NONE),
         ("copy_settings", _copy, _COPY, SupportsResponse.OPTIONAL),
         ("restore_settings", _restore, _RESTORE, SupportsResponse.OPTIONAL),
     ):
         hass.services.async_register(
             DOMAIN, name, action, schema=schema, supports_response=response
         )
-
-
-def _refusal(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders=placeholders,
-    )
 
 
 def _chosen(call: ServiceCall) -> list[Target]:
@@ -135,7 +128,10 @@ async def _compare(call: ServiceCall) -> ServiceResponse:
             if field.key in known[one.device_id]
         }
         if len(set(values.values())) > 1:
-            different[field.key] = {"name": field.full_name, "values": values}
+            different[field.key] = {
+                "name": name_of(call.hass, field),
+                "values": values,
+            }
     return {
         "packs": {one.device_id: one.pack.name for one in chosen},
         "differences": different,
@@ -151,7 +147,7 @@ async def _change(call: ServiceCall) -> ServiceResponse:
     for key, value in call.data[_SETTINGS].items():
         field = SETTINGS.get(key)
         if field is None:
-            raise _refusal("no_such_setting", setting=key)
+            raise refusal("no_such_setting", setting=key)
         wishes[field] = value
     results = []
     for target in targets(call.hass, call.data[ATTR_DEVICE_ID]):
@@ -195,7 +191,7 @@ async def _restore(call: ServiceCall) -> ServiceResponse:
     try:
         stored = await call.hass.async_add_executor_job(_read_backup, path)
     except (OSError, ValueError) as error:
-        raise _refusal("no_backup", file=path.name) from error
+        raise refusal("no_backup", file=path.name) from error
     return _answer(call, [await _take_over(call, target, stored)])
 
 
@@ -216,11 +212,7 @@ def _answer(call: ServiceCall, results: list[Result]) -> ServiceResponse:
     """Return the results; what is wrong must not get lost where nobody reads them."""
     problems = [problem for result in results for problem in result.problems]
     if problems and not call.return_response:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="settings_not_changed",
-            translation_placeholders={"problems": "\n".join(problems)},
-        )
+        raise failure("settings_not_changed", problems="\n".join(problems))
     return {"results": [asdict(result) for result in results]}
 
 
@@ -244,11 +236,8 @@ async def _back_up(call: ServiceCall) -> ServiceResponse:
     try:
         await call.hass.async_add_executor_job(_write_backups, backups)
     except OSError as error:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="backup_not_written",
-            translation_placeholders={"detail": error.strerror or str(error)},
-        ) from error
+        detail = error.strerror or str(error)
+        raise failure("backup_not_written", detail=detail) from error
     return {
         "backups": [
             {"file": path.name, "path": str(path), "pack": backup["pack"]}

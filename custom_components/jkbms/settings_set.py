@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.core import Context, HomeAssistant
 
+from .errors import sentence
 from .protocol.datum import Field, Tier
 from .protocol.rules import plan
 from .protocol.settings_diff import COMPARED
@@ -13,7 +14,8 @@ from .protocol.settings_job import FieldResult
 from .protocol.settings_record import SETTINGS
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Change, Wish, as_stored
-from .write_errors import failure, in_words, not_put_back, refusals
+from .wording import name_of
+from .write_errors import in_words, not_changed, not_put_back, refusals
 
 if TYPE_CHECKING:
     from .pack_targets import Target
@@ -85,22 +87,26 @@ async def async_apply(
     pack, known = target.pack, target.pack.settings()
     new = {f: w for f, w in wishes.items() if known.get(f.key) != as_stored_or(f, w)}
     result.problems += [
-        str(refusal) for refusal in refusals(target.bus, pack, new, confirmed=confirmed)
+        sentence(hass, refusal)
+        for refusal in refusals(target.bus, pack, new, confirmed=confirmed)
     ]
     if result.problems or not new:
         return
     if result.dry_run:
         changes = [Change(pack.address, field, wish) for field, wish in new.items()]
         result.changes += [
-            _entry(change.field, known.get(change.field.key), change.value, _PLANNED)
+            _entry(
+                hass, change.field, known.get(change.field.key), change.value, _PLANNED
+            )
             for change in plan(changes, known)
         ]
         return
     report = await target.bus.changes.async_set_all(pack, new, context)
-    now = hass.loop.time()
     for one in report.results:
-        _note(result, target, one, now)
-    result.problems += [str(in_words(pack, broken)) for broken in report.violations]
+        _note(hass, result, target, one)
+    result.problems += [
+        sentence(hass, in_words(hass, pack, broken)) for broken in report.violations
+    ]
 
 
 def as_stored_or(field: Field[Any], wish: Wish) -> Wish | None:
@@ -112,27 +118,32 @@ def as_stored_or(field: Field[Any], wish: Wish) -> Wish | None:
     return stored if isinstance(stored, bool | float | int | str) else None
 
 
-def _note(result: Result, target: Target, one: FieldResult, now: float) -> None:
+def _note(
+    hass: HomeAssistant, result: Result, target: Target, one: FieldResult
+) -> None:
     field, outcome = one.change.field, one.outcome
-    entry = _entry(field, one.before, one.wanted, outcome or _NOT_TRIED)
+    entry = _entry(hass, field, one.before, one.wanted, outcome or _NOT_TRIED)
     entry["found"] = one.found
     if one.rolled_back is not None:
         entry["rolled_back"] = one.rolled_back
     result.changes.append(entry)
     if one.rolled_back is False:
-        result.problems.append(str(not_put_back(target.pack, field, one.found)))
+        left = not_put_back(hass, target.pack, field, one.found)
+        result.problems.append(sentence(hass, left))
     if outcome in (None, Outcome.BROKEN_RULE):
         return
     ended = WriteResult(outcome, one.before, one.found, one.code, one.again_at)
-    error = failure(target.pack, field, one.wanted, ended, now)
+    error = not_changed(hass, target.pack, field, one.wanted, ended)
     if error is not None:
-        result.problems.append(str(error))
+        result.problems.append(sentence(hass, error))
 
 
-def _entry(field: Field[Any], old: Any, new: Wish, outcome: str) -> dict[str, Any]:
+def _entry(
+    hass: HomeAssistant, field: Field[Any], old: Any, new: Wish, outcome: str
+) -> dict[str, Any]:
     return {
         "setting": field.key,
-        "name": field.full_name,
+        "name": name_of(hass, field),
         "from": old,
         "to": new,
         "result": str(outcome),

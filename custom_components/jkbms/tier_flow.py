@@ -10,9 +10,10 @@ from homeassistant.helpers.selector import (
     SelectSelectorConfig,
     SelectSelectorMode,
 )
+from homeassistant.helpers.translation import async_load_integrations
 import probatio
 
-from .const import CONF_WRITE_TIER
+from .const import CONF_WRITE_TIER, DOMAIN
 from .protocol.datum import Tier
 from .tiers import WriteTier, names_of
 
@@ -68,11 +69,15 @@ class TierForm[
             if user_input[CONF_UNDERSTOOD]:
                 return await self._async_take_confirmed(self._unconfirmed)
             errors[CONF_UNDERSTOOD] = "not_understood"
+        # The names of the settings; no bus need have been set up before.
+        await async_load_integrations(self.hass, {DOMAIN})
         return self.async_show_form(
             step_id="confirm_protection",
             data_schema=probatio.Schema(
                 {probatio.Required(CONF_UNDERSTOOD, default=False): BooleanSelector()}
             ),
             errors=errors,
-            description_placeholders={"settings": ", ".join(names_of(Tier.PROTECTION))},
+            description_placeholders={
+                "settings": ", ".join(names_of(self.hass, Tier.PROTECTION))
+            },
         )

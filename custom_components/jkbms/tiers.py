@@ -4,10 +4,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
 
 from .const import CONF_WRITE_TIER
 from .protocol.datum import Tier
 from .protocol.fields import FIELDS
+from .wording import name_of
 
 
 class WriteTier(StrEnum):
@@ -35,7 +37,7 @@ def allowed_by(entry: ConfigEntry[Any]) -> WriteTier:
     return WriteTier(entry.options.get(CONF_WRITE_TIER, WriteTier.OFF))
 
 
-def names_of(tier: Tier) -> list[str]:
-    """Return the English names of the settings of a tier that can be changed, one of all alike."""
-    names = (f.name for f in FIELDS if f.writable and f.tier is tier)
-    return list(dict.fromkeys(name.replace("{number}", "n") for name in names))
+def names_of(hass: HomeAssistant, tier: Tier) -> list[str]:
+    """Return the names of the settings of a tier that can be changed, one of all alike."""
+    fields = (f for f in FIELDS if f.writable and f.tier is tier)
+    return list(dict.fromkeys(name_of(hass, field, number="n") for field in fields))

@@ -2,10 +2,53 @@
 
 from typing import Any, Final
 
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.translation import async_get_cached_translations
+
+from .const import DOMAIN
 from .descriptions import MEANING
-from .protocol.datum import Field
+from .protocol.datum import Datum, Field
 
 _DIGITS: Final = 6
+_NAMED_AT: Final = (
+    ("number", ""),
+    ("select", ""),
+    ("switch", ""),
+    ("sensor", ""),
+    ("sensor", "_set"),
+    ("binary_sensor", "_set"),
+)
+"""Which entity a value has its name from, first its control; with the suffix of the key."""
+
+
+@callback
+def name_of(
+    hass: HomeAssistant, datum: Datum[Any], *, number: str | None = None
+) -> str:
+    """Return the name of a value in the language of Home Assistant, as its entity has it.
+
+    Entities are named in that language for all users; what has none there, and English,
+    is taken from the table. `number` stands for the number of one of several alike.
+    """
+    index = number or datum.index
+    language = hass.config.language
+    if not language.startswith("en"):
+        texts = async_get_cached_translations(hass, language, "entity", DOMAIN)
+        for platform, suffix in _NAMED_AT:
+            key = f"{platform}.{datum.template}{suffix}"
+            name = texts.get(f"component.{DOMAIN}.entity.{key}.name")
+            if name is not None:
+                return name.format(number=index)
+    return datum.name.format(number=index)
+
+
+@callback
+def action_name(hass: HomeAssistant, action: str) -> str:
+    """Return the name of an action in the language of Home Assistant."""
+    texts = async_get_cached_translations(
+        hass, hass.config.language, "services", DOMAIN
+    )
+    return texts.get(f"component.{DOMAIN}.services.{action}.name", action)
 
 
 def show(value: object) -> str:

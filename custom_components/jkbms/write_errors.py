@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
-from .const import DOMAIN
+from .errors import failure, refusal
 from .protocol.codecs import Value
 from .protocol.datum import Field, Tier
 from .protocol.rules import check
@@ -13,7 +14,7 @@ from .protocol.violation import Relation, Rule, Violation
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Wish
 from .tiers import WriteTier, allowed_by
-from .wording import show, show_of
+from .wording import name_of, show, show_of
 
 if TYPE_CHECKING:
     from .coordinator import BusCoordinator
@@ -25,14 +26,6 @@ _ORDER_KEYS: Final = {
     Relation.ABOVE: "has_to_be_above",
     Relation.AT_LEAST: "has_to_be_at_least",
 }
-
-
-def _refusal(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders=placeholders,
-    )
 
 
 def refusals(
@@ -49,22 +42,22 @@ def refusals(
     for field, value in wishes.items():
         words = {
             "pack": pack.name,
-            "setting": field.full_name,
+            "setting": name_of(bus.hass, field),
             "value": show_of(field, value),
         }
         if not bus.sets(pack):
-            yield _refusal("listening", **words)
+            yield refusal("listening", **words)
         elif (key := _not_allowed(bus, field, confirmed=confirmed)) is not None:
-            yield _refusal(key, **words)
+            yield refusal(key, **words)
         elif (writer := bus.writer(pack)) is not None and writer.master.yielded:
-            yield _refusal("foreign_master", **words)
+            yield refusal("foreign_master", **words)
         else:
             continue
         return
     model = pack.model
     learnt = pack.record.limits(pack.software_version)
     for violation in check(wishes, pack.settings(), model, learnt):
-        yield in_words(pack, violation)
+        yield in_words(bus.hass, pack, violation)
 
 
 def _not_allowed(
@@ -80,12 +73,14 @@ def _not_allowed(
     return None if bus.allows(field) else "tier_not_allowed"
 
 
-def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
+def in_words(
+    hass: HomeAssistant, pack: Pack, violation: Violation
+) -> ServiceValidationError:
     """Return the error that says which rule a change would break."""
     field, limits = violation.field, violation.field.limits
     words = {
         "pack": pack.name,
-        "setting": field.full_name,
+        "setting": name_of(hass, field),
         "value": show_of(field, violation.value),
         "model": pack.model or "?",
     }
@@ -93,22 +88,22 @@ def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
     match violation.rule:
         case Rule.ORDER if violation.other is not None:
             other = violation.other
-            return _refusal(
+            return refusal(
                 _ORDER_KEYS[violation.relation],
                 **words,
-                other=other.full_name,
+                other=name_of(hass, other),
                 limit=show_of(other, limit),
             )
         case Rule.MODEL:
-            return _refusal("too_much_for_model", **words, limit=show_of(field, limit))
+            return refusal("too_much_for_model", **words, limit=show_of(field, limit))
         case Rule.LEARNT:
-            return _refusal("refused_before", **words, limit=show_of(field, limit))
+            return refusal("refused_before", **words, limit=show_of(field, limit))
         case _ if limits is None or isinstance(limit, tuple):
             options = limit if isinstance(limit, tuple) else ("on", "off")
             key = "not_offered" if violation.rule is Rule.NOT_ENABLED else "no_option"
-            return _refusal(key, **words, options=", ".join(map(str, options)))
+            return refusal(key, **words, options=", ".join(map(str, options)))
         case _:
-            return _refusal(
+            return refusal(
                 "out_of_range",
                 **words,
                 minimum=show_of(field, limits.minimum),
@@ -116,25 +111,24 @@ def in_words(pack: Pack, violation: Violation) -> ServiceValidationError:
             )
 
 
-def not_put_back(pack: Pack, field: Field[Any], found: Value) -> HomeAssistantError:
+def not_put_back(
+    hass: HomeAssistant, pack: Pack, field: Field[Any], found: Value
+) -> HomeAssistantError:
     """Return the error that says that a setting was left changed."""
-    return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key="not_put_back",
-        translation_placeholders={
-            "pack": pack.name,
-            "setting": field.full_name,
-            "found": show_of(field, found),
-        },
+    return failure(
+        "not_put_back",
+        pack=pack.name,
+        setting=name_of(hass, field),
+        found=show_of(field, found),
     )
 
 
-def failure(
+def not_changed(
+    hass: HomeAssistant,
     pack: Pack,
     field: Field[Any],
     value: Wish,
     result: WriteResult,
-    now: float,
     *,
     name: str | None = None,
 ) -> HomeAssistantError | None:
@@ -145,18 +139,16 @@ def failure(
     if result.outcome is Outcome.PROVEN:
         return None
     if result.outcome is Outcome.BROKEN_RULE and result.violations:
-        return in_words(pack, result.violations[0])
+        return in_words(hass, pack, result.violations[0])
+    now = hass.loop.time()
     again = 0.0 if result.again_at is None else max(0.0, result.again_at - now)
-    return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key=f"write_{result.outcome}",
-        translation_placeholders={
-            "pack": pack.name,
-            "setting": name or field.full_name,
-            "value": show_of(field, value),
-            "before": show_of(field, result.before),
-            "found": show_of(field, result.found),
-            "code": show(result.code),
-            "minutes": f"{again / 60 + 0.5:.0f}",
-        },
+    return failure(
+        f"write_{result.outcome}",
+        pack=pack.name,
+        setting=name or name_of(hass, field),
+        value=show_of(field, value),
+        before=show_of(field, result.before),
+        found=show_of(field, result.found),
+        code=show(result.code),
+        minutes=f"{again / 60 + 0.5:.0f}",
     )

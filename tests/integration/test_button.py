@@ -141,7 +141,7 @@ async def test_a_clock_that_the_pack_does_not_take_is_told(
     error = await refused(hass, CLOCK)
     assert error.translation_key == "write_ignored"
     today = f"{dt_util.now():%Y-%m-%d %H:}"
-    words = ("The clock", today, f"kept {before}")
+    words = ("BMS clock", today, f"kept {before}")
     assert [word for word in words if word not in str(error)] == []
     assert not is_right(bank)
 
@@ -153,7 +153,7 @@ async def test_a_pack_that_vanishes_before_its_clock_is_set_is_told(
     bank[1].present = False
     error = await refused(hass, CLOCK)
     assert error.translation_key == "write_unreachable"
-    assert "The clock" in str(error)
+    assert "BMS clock" in str(error)
     assert bank[1].journal == []
 
 

@@ -46,8 +46,10 @@ def test_nothing_is_allowed_until_it_is_chosen() -> None:
         assert allowed_by(entry) is choice
 
 
-def test_the_protection_settings_are_named_once_each_and_no_others() -> None:
-    names = names_of(Tier.PROTECTION)
+async def test_the_protection_settings_are_named_once_each_and_no_others(
+    hass: HomeAssistant,
+) -> None:
+    names = names_of(hass, Tier.PROTECTION)
     assert len(set(names)) == len(names)
     assert {"Cell OVP", "Cell n connection wire resistance"} <= set(names)
     for field in settings():

@@ -16,7 +16,7 @@ from custom_components.jkbms.protocol.datum import Field, Firmware
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS
 from custom_components.jkbms.protocol.write_job import Outcome, WriteResult
 from custom_components.jkbms.wording import show, show_of
-from custom_components.jkbms.write_errors import failure
+from custom_components.jkbms.write_errors import not_changed
 from simulator import Bank, TcpServer, Writing
 
 from ..simulator import trigger
@@ -209,7 +209,7 @@ async def test_every_outcome_has_its_words(
     hass: HomeAssistant, bus: Bus, outcome: Outcome
 ) -> None:
     result = WriteResult(outcome, before=3.65, found=3.66, code=4)
-    error = failure(pack_of(bus[0], 1), OVP, 3.61, result, 0.0)
+    error = not_changed(hass, pack_of(bus[0], 1), OVP, 3.61, result)
     assert error is not None
     texts = await translation.async_get_translations(hass, "en", "exceptions", [DOMAIN])
     key = f"component.{DOMAIN}.exceptions.{error.translation_key}.message"

@@ -15,7 +15,11 @@ DOCS: Final = ROOT / "docs"
 TEXTS: Final = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")))
 
 _COMMAND: Final = re.compile(r"\bscripts/([a-z_]+)\b(?!/)")
-_LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
+# Links, pictures, and pictures for light and dark.
+_LINK: Final = re.compile(
+    r"\]\(([^)\s]+)\)|<(?:img|source)[^>]*?\b(?:src|srcset)=\"([^\"]+)\""
+)
+_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(|<img(?![^>]*\balt=\"[^\"]+\")")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _NUMBERED: Final = re.compile(r"^#+ (\d+(?:\.\d+)?)\.? ", re.MULTILINE)
 _DOCUMENT: Final = re.compile(r"\b([\w-]+)\.md\b")
@@ -94,9 +98,32 @@ def test_the_readme_names_the_two_commands_that_do_everything() -> None:
     assert {"demo", "test"} <= set(_COMMAND.findall((ROOT / "README.md").read_text()))
 
 
+def links(text: str) -> list[str]:
+    """Return where a text leads to, pictures included."""
+    return [here or there for here, there in _LINK.findall(text)]
+
+
+def test_links_and_pictures_are_found() -> None:
+    text = (
+        '[a](b.md) ![c](d.png) <img alt="x" src="e.png">\n'
+        '<picture><source media="(prefers-color-scheme: dark)" srcset="f.png"></picture>'
+    )
+    assert links(text) == ["b.md", "d.png", "e.png", "f.png"]
+    assert list(_PICTURE.finditer("![](d.png)"))[0][1] == ""
+    assert _PICTURE.search('<img src="e.png">')
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
+def test_every_picture_says_what_it_shows(text: Path) -> None:
+    # Who cannot see it hears that instead.
+    assert [
+        found[0] for found in _PICTURE.finditer(text.read_text()) if not found[1]
+    ] == []
+
+
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(text: Path) -> None:
-    for link in _LINK.findall(text.read_text()):
+    for link in links(text.read_text()):
         if link.startswith("https://"):
             continue
         name, _, anchor = link.partition("#")

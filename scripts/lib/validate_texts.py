@@ -1,78 +1,14 @@
-"""The rules of Home Assistant's hassfest and of HACS that apply here, for places where neither can run.
+"""The rules of hassfest for texts, icons and actions.
 
 Each function returns what is wrong, in words.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set as AbstractSet
 import re
 from string import Formatter
 from typing import Any, Final
-from urllib.parse import urlparse
 
-type Json = Mapping[str, Any]
-
-MANIFEST_REQUIRED: Final = frozenset(
-    {
-        "codeowners",
-        "documentation",
-        "domain",
-        "iot_class",
-        "issue_tracker",
-        "name",
-        "version",
-    }
-)
-# hassfest's schema is closed; `categories` and `connectivity` of 2026.11's core manifests are not in it.
-MANIFEST_ALLOWED: Final = MANIFEST_REQUIRED | {
-    "after_dependencies",
-    "bluetooth",
-    "config_flow",
-    "dependencies",
-    "dhcp",
-    "homekit",
-    "import_executor",
-    "integration_type",
-    "loggers",
-    "mqtt",
-    "quality_scale",
-    "requirements",
-    "single_config_entry",
-    "ssdp",
-    "usb",
-    "zeroconf",
-}
-IOT_CLASSES: Final = frozenset(
-    {
-        "assumed_state",
-        "calculated",
-        "cloud_polling",
-        "cloud_push",
-        "local_polling",
-        "local_push",
-    }
-)
-INTEGRATION_TYPES: Final = frozenset(
-    {"device", "entity", "hardware", "helper", "hub", "service", "system"}
-)
-STRING_LISTS: Final = (
-    "after_dependencies",
-    "codeowners",
-    "dependencies",
-    "loggers",
-    "requirements",
-)
-
-HACS_ALLOWED: Final[dict[str, type | tuple[type, ...]]] = {
-    "content_in_root": bool,
-    "country": (str, list),
-    "filename": str,
-    "hacs": str,
-    "hide_default_branch": bool,
-    "homeassistant": str,
-    "name": str,
-    "persistent_directory": str,
-    "zip_release": bool,
-}
+from .validate_rules import Json
 
 TRANSLATION_SECTIONS: Final = frozenset(
     {
@@ -98,7 +34,6 @@ ENTITY_TEXTS: Final = frozenset(
 ENTITY_ICONS: Final = frozenset({"default", "range", "state", "state_attributes"})
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:[_-]+[a-z0-9]+)*")
-_VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc|\.dev|-beta|-rc)\.?\d+)?")
 _ICON: Final = re.compile(r"mdi:[a-z0-9]+(?:-[a-z0-9]+)*")
 _HTML: Final = re.compile(r"</?[a-z][^>]*>", re.IGNORECASE)
 _URL: Final = re.compile(r"\b(?:https?|ftp)://", re.IGNORECASE)
@@ -129,67 +64,6 @@ def objects(
 def placeholders(text: str) -> set[str]:
     """Return the names between braces; ValueError when the braces do not pair."""
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
-
-
-def manifest_problems(manifest: Json, folder: str) -> list[str]:
-    """Judge a custom integration's manifest.json."""
-    problems = [
-        f"{key} is missing" for key in sorted(MANIFEST_REQUIRED - manifest.keys())
-    ]
-    problems += [
-        f"{key} is not allowed" for key in sorted(manifest.keys() - MANIFEST_ALLOWED)
-    ]
-    order = sorted(
-        manifest, key=lambda key: {"domain": " 0", "name": " 1"}.get(key, key)
-    )
-    if list(manifest) != order:
-        problems.append("keys are not in the order domain, name, then alphabetical")
-    if manifest.get("domain") != folder:
-        problems.append("domain is not the name of the folder")
-    if not manifest.get("codeowners") or not all(
-        owner.startswith("@") for owner in manifest["codeowners"]
-    ):
-        problems.append("codeowners are not a list of @names")
-    for key in ("documentation", "issue_tracker"):
-        if urlparse(manifest.get(key, "")).scheme != "https":
-            problems.append(f"{key} is no https address")
-    if "home-assistant.io/integrations" in manifest.get("documentation", ""):
-        problems.append("documentation points to Home Assistant's own pages")
-    if manifest.get("iot_class") not in IOT_CLASSES:
-        problems.append("iot_class is unknown")
-    if manifest.get("integration_type", "hub") not in INTEGRATION_TYPES:
-        problems.append("integration_type is unknown")
-    if not _VERSION.fullmatch(manifest.get("version", "")):
-        problems.append("version is none that Home Assistant's loader accepts")
-    for key in STRING_LISTS:
-        value = manifest.get(key, [])
-        if not isinstance(value, list) or not all(
-            isinstance(item, str) for item in value
-        ):
-            problems.append(f"{key} is no list of strings")
-    for requirement in manifest.get("requirements", []):
-        if " " in requirement:
-            problems.append(f"requirement {requirement} contains a space")
-        if "==" in requirement:
-            problems.append(
-                f"requirement {requirement} pins what Home Assistant may pin otherwise"
-            )
-    return problems
-
-
-def hacs_problems(hacs: Json) -> list[str]:
-    """Judge hacs.json."""
-    problems = ["name is missing"] if not hacs.get("name") else []
-    for key, value in hacs.items():
-        if key not in HACS_ALLOWED:
-            problems.append(f"{key} is not allowed")
-        elif not isinstance(value, HACS_ALLOWED[key]):
-            problems.append(f"{key} has the wrong type")
-    if "homeassistant" in hacs and not re.fullmatch(
-        r"20\d\d\.\d{1,2}\.\d+", str(hacs["homeassistant"])
-    ):
-        problems.append("homeassistant is no release of Home Assistant")
-    return problems
 
 
 def _text_problems(where: str, text: Any) -> Iterator[str]:
@@ -252,25 +126,6 @@ def translation_problems(texts: Json) -> list[str]:
     return problems
 
 
-def language_problems(texts: Json, english: Json) -> list[str]:
-    """Judge another language against the English texts."""
-    wanted = dict(leaves(english))
-    found = dict(leaves(texts))
-    problems = [
-        f"{'.'.join(path)} is not in en.json" for path in found.keys() - wanted.keys()
-    ]
-    problems += [
-        f"{'.'.join(path)} is missing" for path in wanted.keys() - found.keys()
-    ]
-    for path in found.keys() & wanted.keys():
-        where = ".".join(path)
-        wrong = list(_text_problems(where, found[path]))
-        problems += wrong
-        if not wrong and placeholders(found[path]) != placeholders(wanted[path]):
-            problems.append(f"{where} has other placeholders than en.json")
-    return problems
-
-
 def icon_problems(icons: Json, texts: Json) -> list[str]:
     """Judge icons.json against the texts."""
     problems = [
@@ -293,4 +148,47 @@ def icon_problems(icons: Json, texts: Json) -> list[str]:
                 for state, icon in entity.get("state", {}).items()
                 if icon == entity.get("default")
             ]
+    return problems
+
+
+def icon_name_problems(icons: Json, known: AbstractSet[str]) -> list[str]:
+    """Judge the names of icons by those that the frontend has."""
+    return [
+        f"{'.'.join(path)}: {value} is no icon of the frontend"
+        for path, value in leaves(icons)
+        if value.removeprefix("mdi:") not in known
+    ]
+
+
+def service_problems(services: Json, texts: Json, icons: Json) -> list[str]:
+    """Judge services.yaml against the texts and the icons."""
+    named, shown = texts.get("services", {}), icons.get("services", {})
+    problems = [
+        f"services.{name} has no {what}"
+        for name in services
+        for what, there in (
+            ("name", "name" in named.get(name, {})),
+            ("description", "description" in named.get(name, {})),
+            ("icon", name in shown),
+        )
+        if not there
+    ]
+    for what, names in (("a text", named), ("an icon", shown)):
+        problems += [
+            f"services.{name} has {what} and is not in services.yaml"
+            for name in sorted(names.keys() - services.keys())
+        ]
+    for name in services.keys() & named.keys():
+        wanted = set((services[name] or {}).get("fields", {}))
+        fields = named[name].get("fields", {})
+        problems += [
+            f"services.{name}.{field} is in one of services.yaml and the texts only"
+            for field in sorted(wanted ^ fields.keys())
+        ]
+        problems += [
+            f"services.{name}.{field} has no {key}"
+            for field, text in fields.items()
+            for key in ("name", "description")
+            if key not in text
+        ]
     return problems

@@ -1,0 +1,1 @@
+"""Entities take the place of those of an add-on."""
