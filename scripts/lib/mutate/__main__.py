@@ -19,6 +19,7 @@ from .running import OPTIONS, Mutation, Source, Verdict, unvaried
 from .watching import Coverage, digest_of
 
 _PROTOCOL: Final = ROOT / "custom_components" / "jkbms" / "protocol"
+_PACKAGE: Final = "custom_components.jkbms.protocol"
 _TESTS: Final = "tests/protocol"
 _KEPT: Final = ROOT / ".mutate"
 
@@ -33,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
         suggest_on_error=True,
     )
     options.add_argument(
-        "modules", nargs="*", help="as in stream, can/pack or can/pack:120#7; all unless told"
+        "modules",
+        nargs="*",
+        help="as in stream, can/pack or can/pack:120#7; all unless told",
     )
     options.add_argument(
         "--sample", type=int, metavar="N", help="try N mutants of each module, not all"
@@ -47,18 +50,27 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="of tests to spend on a mutant, the likeliest first (default: %(default)g)",
     )
-    options.add_argument("--json", type=Path, metavar="FILE", help="write it for programs")
+    options.add_argument(
+        "--json", type=Path, metavar="FILE", help="write it for programs"
+    )
     options.add_argument("--verbose", action="store_true", help="tell each fate")
     return options
 
 
 def _sources(names: list[str]) -> dict[str, Source]:
     wanted = {name.partition(":")[0] for name in names}
+    texts = {path: path.read_text() for path in sorted(_PROTOCOL.rglob("*.py"))}
     found = {}
-    for path in sorted(_PROTOCOL.rglob("*.py")):
-        name = str(path.relative_to(_PROTOCOL).with_suffix(""))
+    for path, text in texts.items():
+        parts = path.relative_to(_PROTOCOL).with_suffix("").parts
+        name = "/".join(parts)
         if not wanted or name in wanted:
-            found[name] = Source(path=path, tree=ast.parse(path.read_text()))
+            found[name] = Source(
+                name=".".join((_PACKAGE, *parts)).removesuffix(".__init__"),
+                path=path,
+                tree=ast.parse(text),
+                others="".join(texts[one] for one in texts if one is not path),
+            )
     return found
 
 

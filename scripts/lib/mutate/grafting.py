@@ -1,9 +1,11 @@
 """Puts a changed module in the place of the one that was imported; in a fork, for it cannot be undone."""
 
 import ast
+from collections.abc import Iterator
 import gc
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+import re
 import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import Final
@@ -57,6 +59,51 @@ def _codes(code: CodeType) -> list[CodeType]:
 
 def _place(code: CodeType) -> tuple[str, int, str]:
     return code.co_filename, code.co_firstlineno, code.co_qualname
+
+
+def is_lone_constant(tree: ast.Module, top: ast.stmt, others: str) -> bool:
+    """Tell whether only functions of its own module read what a statement names.
+
+    Then it is enough to execute it again: nobody else has taken its value along.
+    """
+    match top:
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            pass
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            pass
+        case _:
+            return False
+    if re.search(rf"\b{name}\b", others):
+        return False
+    early = [*_early(tree)]
+    return not any(
+        isinstance(node, ast.Name) and node.id == name and node is not _target(top)
+        for statement in early
+        for node in ast.walk(statement)
+    )
+
+
+def _target(top: ast.stmt) -> ast.expr:
+    assert isinstance(top, ast.Assign | ast.AnnAssign)
+    return top.target if isinstance(top, ast.AnnAssign) else top.targets[0]
+
+
+def _early(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what importing a module evaluates: all but the insides of its functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            yield child.args
+            yield from child.decorator_list
+        elif isinstance(child, ast.ClassDef):
+            yield from _early(child)
+        else:
+            yield child
+
+
+def execute_again(name: str, top: ast.stmt, path: Path) -> None:
+    """Execute one statement of a module that was imported."""
+    code = compiled(ast.Module([top], []), path)
+    exec(code, vars(sys.modules[name]))  # noqa: S102  # the module's own statement, with one change
 
 
 def compiled(tree: ast.Module, path: Path) -> CodeType:

@@ -59,6 +59,8 @@ class Mutant:
     """Of the statement it is in: whoever runs one of them may notice."""
     inside: bool
     """Whether it is in a function, not in what is executed on import."""
+    top: ast.stmt
+    """The statement of the module that it is in."""
     apply: Callable[[], None]
     """Change the tree that it was found in, for good."""
 
@@ -76,6 +78,7 @@ class _Finder:
         self.found: list[Mutant] = []
         self._lines = range(0)
         self._inside = False
+        self._top: ast.stmt
 
     def _add(self, node: Any, what: str, apply: Callable[[], None]) -> None:
         self.found.append(
@@ -86,6 +89,7 @@ class _Finder:
                 what=what,
                 lines=self._lines,
                 inside=self._inside,
+                top=self._top,
                 apply=apply,
             )
         )
@@ -103,10 +107,10 @@ class _Finder:
 
         self._add(node, f"{before} → {after}", apply)
 
-    def body(self, owner: Any, field: str) -> None:
-        """Look through statements."""
-        for at, statement in enumerate(getattr(owner, field)):
-            self._statement(statement, owner, field, at)
+    def look(self, tree: ast.Module) -> None:
+        """Look through a module."""
+        for at, self._top in enumerate(tree.body):
+            self._statement(self._top, tree, "body", at)
 
     def _statement(self, node: ast.stmt, owner: Any, field: str, at: int) -> None:
         if _is_left_alone(node):
@@ -273,5 +277,5 @@ def _is_prose(owner: Any, field: str) -> bool:
 def mutants(tree: ast.Module, module: str) -> list[Mutant]:
     """Return all changes of a module; one tree can take one of them."""
     finder = _Finder(module)
-    finder.body(tree, "body")
+    finder.look(tree)
     return finder.found

@@ -77,7 +77,11 @@ class Report:
             "score": round(share, 4),
             "plus_minus": round(doubt, 4),
             "modules": {
-                name: {"mutants": tally.of, "tried": tally.tried, "killed": tally.killed}
+                name: {
+                    "mutants": tally.of,
+                    "tried": tally.tried,
+                    "killed": tally.killed,
+                }
                 | {"fates": dict(tally.fates), "seconds": round(tally.seconds, 1)}
                 for name, tally in self.tallies.items()
             },

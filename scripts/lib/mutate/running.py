@@ -3,8 +3,8 @@
 import ast
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
+from enum import Enum, StrEnum
 import gc
 import os
 from pathlib import Path
@@ -17,18 +17,20 @@ from typing import Final
 from hypothesis import HealthCheck, Phase, settings
 import pytest
 
-from .grafting import Functions, compiled, import_anew
+from .grafting import Functions, compiled, execute_again, import_anew, is_lone_constant
 from .mutants import Mutant
 from .watching import Coverage, Watcher
 
 OPTIONS: Final = (
     *("-q", "--no-header", "--capture=no"),
-    *("-p", "no:cacheprovider", "-p", "no:homeassistant"),
+    *("-p", "no:cacheprovider", "-p", "no:homeassistant", "--noconftest"),
 )
-"""No test of the protocol needs what Home Assistant's own plugin sets up around each."""
+"""No test of the protocol needs what is set up for those of Home Assistant."""
 _SLOWER: Final = 5.0
 """A test that takes so many times as long as without the mutant does not end."""
 _GRACE: Final = 20.0
+_COLLECTING: Final = 5.0
+"""Seconds that a file of tests takes to be collected anew, on a busy machine."""
 _PIECE: Final = 4096
 
 
@@ -118,12 +120,30 @@ class _Child:
         )
 
 
+class _Way(Enum):
+    """How a mutant takes the place of what it was, the quickest first."""
+
+    EXECUTED = "executed"
+    """A constant is set anew."""
+    GRAFTED = "grafted"
+    """Functions get other code."""
+    IMPORTED = "imported"
+    """Everything is imported anew, the tests too."""
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """A module, and the tree whose mutants are tried."""
 
+    name: str
     path: Path
     tree: ast.Module
+    others: str
+    """What the other modules of the package say."""
 
 
 class Mutation(Reports):
@@ -192,8 +212,8 @@ class Mutation(Reports):
                 coverage.add(name, seconds, lines)
         coverage.save(self._cache)
 
-    def _run(self, item: pytest.Item) -> None:
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    def _run(self, item: pytest.Item, following: pytest.Item | None = None) -> None:
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
     def _try_all(self) -> None:
         waiting = list(reversed(self._mutants))
@@ -210,6 +230,8 @@ class Mutation(Reports):
             self._on_verdict(Verdict(mutant=mutant, fate=Fate.UNSEEN))
             return
         expected = sum(self.coverage.seconds[test] for test in tests)
+        if self._way(mutant) is _Way.IMPORTED:
+            expected += _COLLECTING * len({_file_of(test) for test in tests})
         reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
@@ -256,7 +278,7 @@ class Mutation(Reports):
     def _tests(self, mutant: Mutant) -> tuple[list[str], int]:
         """Return the tests to run, the likeliest first, and how many take too long."""
         coverage, path = self.coverage, str(self._sources[mutant.module].path)
-        if self._is_early(mutant):
+        if self._way(mutant) is not _Way.GRAFTED:
             names = coverage.of_module(path) or set(coverage.seconds)
         else:
             names = coverage.of_lines(path, mutant.lines)
@@ -272,12 +294,15 @@ class Mutation(Reports):
                 total += seconds[name]
         return chosen, len(ranked) - len(chosen)
 
-    def _is_early(self, mutant: Mutant) -> bool:
-        """Whether it is executed on import, so that the module must be imported anew."""
-        path = str(self._sources[mutant.module].path)
-        return not mutant.inside or any(
-            (path, line) in self._imported for line in mutant.lines
-        )
+    def _way(self, mutant: Mutant) -> _Way:
+        """Return how a mutant takes the place of what it was."""
+        source = self._sources[mutant.module]
+        if not mutant.inside:
+            lone = is_lone_constant(source.tree, mutant.top, source.others)
+            return _Way.EXECUTED if lone else _Way.IMPORTED
+        path = str(source.path)
+        early = any((path, line) in self._imported for line in mutant.lines)
+        return _Way.IMPORTED if early else _Way.GRAFTED
 
     def _be(self, mutant: Mutant, tests: list[str], pipe: int) -> None:
         """Be the process of a mutant, to its end."""
@@ -288,23 +313,28 @@ class Mutation(Reports):
         self.failed = ""
         try:
             source = self._sources[mutant.module]
+            way = self._way(mutant)
             mutant.apply()
             code = compiled(source.tree, source.path)
         except SyntaxError, ValueError:
             fate = Fate.INVALID
         else:
-            if self._is_early(mutant) or not self._functions.graft(code):
-                import_anew(source.path, code)
-                self._run_anew(tests)
-            else:
-                self._run_all(tests)
+            match way:
+                case _Way.EXECUTED:
+                    execute_again(source.name, mutant.top, source.path)
+                    self._run_all(tests)
+                case _Way.GRAFTED if self._functions.graft(code):
+                    self._run_all(tests)
+                case _:
+                    import_anew(source.path, code)
+                    self._run_anew(tests)
             fate = Fate.KILLED if self.failed else fate
         os.write(pipe, f"{fate} {self.failed}"[:_PIECE].encode())
         os._exit(0)
 
     def _run_all(self, tests: list[str]) -> None:
-        for name in tests:
-            self._run(self._items[name])
+        for name, following in zip(tests, [*tests[1:], tests[-1]], strict=True):
+            self._run(self._items[name], self._items[following])
             if self.failed:
                 break
 
@@ -312,7 +342,7 @@ class Mutation(Reports):
         """Collect and run file by file: the first one hardly ever leaves anything to the others."""
         files: dict[str, list[str]] = {}
         for name in tests:
-            files.setdefault(name.partition("::")[0], []).append(name)
+            files.setdefault(_file_of(name), []).append(name)
         for file, names in files.items():
             chosen = _Chosen(names)
             status = pytest.main([*OPTIONS, "-x", file], plugins=[chosen])

@@ -79,7 +79,9 @@ class Coverage:
         names = list(self.seconds)
         numbers = {name: number for number, name in enumerate(names)}
         lines = {
-            module: {line: [numbers[one] for one in tests] for line, tests in of.items()}
+            module: {
+                line: [numbers[one] for one in tests] for line, tests in of.items()
+            }
             for module, of in self.tests.items()
         }
         report = {"digest": self.digest, "failed": self.failed, "lines": lines}
@@ -88,11 +90,16 @@ class Coverage:
     @classmethod
     def load(cls, path: Path, digest: str) -> Coverage | None:
         """Return what was kept, if nothing has changed since."""
-        if not path.exists() or (kept := json.loads(path.read_text()))["digest"] != digest:
+        if (
+            not path.exists()
+            or (kept := json.loads(path.read_text()))["digest"] != digest
+        ):
             return None
         names = list(kept["seconds"])
         tests = {
-            module: {int(line): [names[one] for one in of] for line, of in lines.items()}
+            module: {
+                int(line): [names[one] for one in of] for line, of in lines.items()
+            }
             for module, lines in kept["lines"].items()
         }
         return cls(
