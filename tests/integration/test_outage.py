@@ -11,9 +11,9 @@ from pytest_homeassistant_custom_component.common import (
     async_capture_events,
 )
 
+from scripts.lib.simulated_loop import SimulatedLoop
 from simulator import Bank, SlaveLine, Speed, TcpServer, serve_pty
 
-from ..simulated_time import SimulatedLoop
 from .bus import state_of
 from .common import bus_entry, holding, said, voltage, wait_until
 

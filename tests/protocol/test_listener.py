@@ -25,10 +25,10 @@ from custom_components.jkbms.protocol.station import (
     Updated,
 )
 from custom_components.jkbms.protocol.stream import Framer
-from simulator import SLOT_SLOW, Bank, MasterLine, Speed
+from simulator import SLOT_SLOW, Bank, MasterLine, Pack, Speed
 from tests.captures import bus_streams
 
-from .helpers import answer_of, frame_of, pack
+from .helpers import ack_of, answer_of, frame_of, pack
 from .listening import bus_of
 
 _HIDDEN = (Role.RAW, Role.SECRET)
@@ -203,6 +203,21 @@ def test_an_impossible_frame_of_a_known_pack_is_counted() -> None:
     assert listener.stations[1].counts.implausible == 1
     listener.advance(15.0, answer_of(pack(alarms=1 << 4), Block.LIVE))
     assert listener.stations[1].state.values["problem"] is True
+
+
+def signed(speaker: Pack, address: int) -> bytes:
+    """Return the live values of a pack, signed with any address."""
+    return frame_of(speaker, Block.LIVE).data + ack_of(address, Block.LIVE)
+
+
+def test_a_new_address_is_proven_by_live_values_of_one_pack_alone() -> None:
+    one, other = pack(0, 1), pack(1, 5)
+    listener = Listener((), SERIAL)
+    for cycle, speaker in enumerate((one, other, one, other)):
+        events = listener.advance(5.0 * cycle, signed(speaker, 5)).events
+        assert events == ()
+    assert Appeared(5) in listener.advance(20.0, signed(other, 5)).events
+    assert listener.stations[5].state.values["total_runtime"] == other.get("run_time")
 
 
 def test_two_packs_that_could_both_be_it_are_not_guessed() -> None:

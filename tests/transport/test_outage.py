@@ -12,9 +12,9 @@ from custom_components.jkbms.protocol.station import Availability
 from custom_components.jkbms.protocol.write_job import Outcome
 from custom_components.jkbms.transport.link import Link, LinkFault
 from custom_components.jkbms.transport.session import LinkState, LinkStatus
+from scripts.lib.simulated_loop import SimulatedLoop
 from simulator import Bank, SlaveLine, TcpServer, serve_pty, serve_tcp
 
-from ..simulated_time import SimulatedLoop
 from .peers import RecordingLine, Swallower, four_packs, until
 from .rfc2217 import Rfc2217Server
 from .rig import Rig, running

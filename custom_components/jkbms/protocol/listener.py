@@ -5,8 +5,8 @@ taken only when it continues what that sender has said before: the order of the 
 alone misleads when requests are damaged too.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from .attribution import Attributed, Attributor
@@ -22,10 +22,16 @@ from .stream import Framer
 
 _GONE_AFTER: Final = 60.0
 """Packs that miss a few cycles of 7 s are normal (architecture.md 5)."""
-_PROVEN_AFTER: Final = 2
-"""Live frames with their ACK that make an address a pack."""
 _HEARD: Final = frozenset({Block.LIVE, Block.SETTINGS})
 """No master asks for device info (rs485.md 4.3), and packs do not wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """What was said, with its ACK, at an address that is no pack yet."""
+
+    since: float
+    state: BmsState
 
 
 class Listener:
@@ -54,9 +60,7 @@ class Listener:
         self._gap = timing.gap
         self._framer = Framer()
         self._attributor = Attributor()
-        self._candidates: dict[int, float] = {}
-        """When an address was first heard that is no pack yet."""
-        self._proofs: Counter[int] = Counter()
+        self._candidates: dict[int, _Candidate] = {}
         self._last_byte = float("-inf")
         self._held = False
         self.discarded = 0
@@ -212,18 +216,22 @@ class Listener:
         now: float,
         events: list[Event],
     ) -> Station | None:
-        """Return the station that a new address is, once it is proven."""
+        """Return the station that a new address is, once it is proven.
+
+        Two live frames with their ACK prove it where one pack has said both.
+        """
         if not acknowledged:
             self.unattributed += 1
             return None
-        if block is not Block.LIVE or not BmsState().take_frame(frame, block, now):
+        state = BmsState()
+        if block is not Block.LIVE or not state.take_frame(frame, block, now):
             return None
-        since = self._candidates.setdefault(address, now)
-        self._proofs[address] += 1
-        if self._proofs[address] < _PROVEN_AFTER:
+        before = self._candidates.get(address)
+        if before is None or not resumes(before.state, frame, now):
+            self._candidates[address] = _Candidate(now, state)
             return None
-        del self._candidates[address], self._proofs[address]
-        moved = self._who_moved(since, frame, now)
+        del self._candidates[address]
+        moved = self._who_moved(before.since, frame, now)
         if moved is None:
             events.append(Appeared(address))
             return self.add(address)
