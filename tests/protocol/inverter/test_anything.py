@@ -5,13 +5,15 @@ The rules are written down a second time here, as plainly as they can be (invert
 
 from typing import Any, Final, override
 
-from hypothesis import settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+import pytest
 
 from custom_components.jkbms.protocol.bank_member import Spot
 from custom_components.jkbms.protocol.can.message import CanMessage
 from custom_components.jkbms.protocol.inverter.languages import SCRIPTS, Language
-from custom_components.jkbms.protocol.inverter.limits import Rules
+from custom_components.jkbms.protocol.inverter.limits import Rules, judge
+from custom_components.jkbms.protocol.inverter.sight import PackSight
 from custom_components.jkbms.protocol.inverter.teller import Teller
 
 from .bank import GUARD, limits_of, sight
@@ -58,6 +60,30 @@ _USUAL: Final = {
     "protected": False,
     "amperes": 0.0,
 }
+
+_AS_THEY_ARE: Final = (
+    *("max_charge", "max_discharge", "charge_mos", "discharge_mos", "floats"),
+    *("online", "capacity", "amperes", "state_of_charge"),
+)
+
+
+def seen(packs: list[dict[str, Any]], now: float) -> list[PackSight]:
+    """Return packs as they are handed over."""
+    return [
+        sight(
+            n,
+            heard=now,
+            volts=16 * (pack["low"] + max(pack["high"], pack["low"])) / 2,
+            lowest_cell=Spot(pack["low"], 1),
+            highest_cell=Spot(max(pack["high"], pack["low"]), 2),
+            coldest=Spot(pack["cold"], "T1"),
+            warmest=Spot(max(pack["warm"], pack["cold"]), "T2"),
+            mos_temperature=pack["mos"],
+            protections=("alarm_cell_overvoltage",) if pack["protected"] else (),
+            **{key: pack[key] for key in _AS_THEY_ARE},
+        )
+        for n, pack in enumerate(packs)
+    ]
 
 
 class World(RuleBasedStateMachine):
@@ -108,28 +134,7 @@ class World(RuleBasedStateMachine):
         """Tell how the packs are now."""
         self.given = [dict(pack) for pack in self.packs]
         self.given_at = self.now
-        self.teller.give(
-            sight(
-                n,
-                heard=self.now,
-                volts=16 * (pack["low"] + pack["high"]) / 2,
-                lowest_cell=Spot(pack["low"], 1),
-                highest_cell=Spot(max(pack["high"], pack["low"]), 2),
-                coldest=Spot(pack["cold"], "T1"),
-                warmest=Spot(max(pack["warm"], pack["cold"]), "T2"),
-                mos_temperature=pack["mos"],
-                protections=("alarm_cell_overvoltage",) if pack["protected"] else (),
-                **{
-                    key: pack[key]
-                    for key in (
-                        *("max_charge", "max_discharge", "charge_mos", "floats"),
-                        *("discharge_mos", "online", "capacity", "amperes"),
-                        "state_of_charge",
-                    )
-                },
-            )
-            for n, pack in enumerate(self.packs)
-        )
+        self.teller.give(seen(self.packs, self.now))
 
     @rule(seconds=st.floats(0.5, 20.0), steady=st.booleans())
     def wait(self, seconds: float, steady: bool) -> None:
@@ -258,25 +263,7 @@ class World(RuleBasedStateMachine):
         """What may be charged and discharged, A."""
         if self.forbidden:
             return _NOTHING
-        charge = self.shared("charge_mos", "max_charge", _charged)
-        discharge = self.shared("discharge_mos", "max_discharge", _discharged)
-        if self.own is not None:
-            return min(charge, self.own), min(discharge, self.own)
-        return charge, discharge
-
-    def shared(self, mos: str, setting: str, factor: Any) -> float:
-        """Return the current at which no pack has more than it may."""
-        on = [pack for pack in self.fresh if pack[mos]]
-        if not on:
-            return 0.0
-        even = any(pack["capacity"] is None for pack in on)
-        weights = [1.0 if even else pack["capacity"] for pack in on]
-        most = [
-            (pack[setting] or 0.0) * factor(pack) * sum(weights) / weight
-            for pack, weight in zip(on, weights, strict=True)
-        ]
-        # Never more than the packs are set to, either.
-        return min(*most, sum(pack[setting] or 0.0 for pack in on))
+        return allowed(self.fresh, self.own)
 
     @invariant()
     def the_status_tells_what_was_sent(self) -> None:
@@ -295,6 +282,30 @@ class World(RuleBasedStateMachine):
         if hasattr(self, "teller"):
             self.end()
             assert self.teller.advance(self.now + 100.0) == []
+
+
+def allowed(packs: list[dict[str, Any]], own: float | None) -> tuple[float, float]:
+    """Return what packs that tell may be charged and discharged with, A."""
+    charge = _shared(packs, "charge_mos", "max_charge", _charged)
+    discharge = _shared(packs, "discharge_mos", "max_discharge", _discharged)
+    if own is not None:
+        return min(charge, own), min(discharge, own)
+    return charge, discharge
+
+
+def _shared(packs: list[dict[str, Any]], mos: str, setting: str, factor: Any) -> float:
+    """Return the current at which no pack has more than it may."""
+    on = [pack for pack in packs if pack[mos]]
+    if not on:
+        return 0.0
+    even = any(pack["capacity"] is None for pack in on)
+    weights = [1.0 if even else pack["capacity"] for pack in on]
+    most = [
+        (pack[setting] or 0.0) * factor(pack) * sum(weights) / weight
+        for pack, weight in zip(on, weights, strict=True)
+    ]
+    # Never more than the packs are set to, either.
+    return min(*most, sum(pack[setting] or 0.0 for pack in on))
 
 
 def _between(value: float, zero: float, full: float) -> float:
@@ -327,6 +338,39 @@ World.TestCase.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None
 )
 TestWorld = World.TestCase
+
+
+_PACK: Final = st.fixed_dictionaries(
+    {
+        **{key: st.just(value) for key, value in _USUAL.items()},
+        "low": st.floats(2.7, 3.3),
+        "high": st.floats(3.3, 3.66),
+        "cold": st.floats(-25, 20),
+        "warm": st.floats(20, 62),
+        "mos": st.floats(20, 92),
+        "max_charge": st.floats(0, 200),
+        "max_discharge": st.floats(0, 200),
+        "capacity": st.one_of(st.none(), st.floats(50, 400)),
+        "charge_mos": st.sampled_from((True, True, False)),
+        "discharge_mos": st.sampled_from((True, True, False)),
+    }
+)
+
+
+@given(
+    packs=st.lists(_PACK, min_size=1, max_size=5),
+    own=st.one_of(st.none(), st.floats(0, 500)),
+)
+def test_a_verdict_is_what_the_rules_say(
+    packs: list[dict[str, Any]], own: float | None
+) -> None:
+    rules = Rules(charge_current=own, discharge_current=own)
+    verdict = judge(seen(packs, 0.0), rules, 0.0)
+    if verdict.trip is not None:
+        assert (verdict.charge.value, verdict.discharge.value) == _NOTHING
+        return
+    wanted = allowed(packs, own)
+    assert (verdict.charge.value, verdict.discharge.value) == pytest.approx(wanted)
 
 
 def test_the_rules_here_are_those_of_the_packs_here() -> None:
