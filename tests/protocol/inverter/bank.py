@@ -7,7 +7,11 @@ from custom_components.jkbms.protocol.can.message import CanMessage
 from custom_components.jkbms.protocol.inverter.languages import SCRIPTS, Language
 from custom_components.jkbms.protocol.inverter.limits import Rules
 from custom_components.jkbms.protocol.inverter.sight import Guard, PackSight
-from custom_components.jkbms.protocol.inverter.teller import LISTEN_FOR, Teller
+from custom_components.jkbms.protocol.inverter.teller import (
+    LISTEN_FOR,
+    Phase,
+    Teller,
+)
 
 from ..banks import member
 
@@ -33,7 +37,7 @@ GUARD: Final = Guard(
 
 def sight(number: int = 1, **told: Any) -> PackSight:
     """Return a pack of 16 cells that tells everything, but for what is said otherwise."""
-    known = {
+    known: dict[str, Any] = {
         "guard": GUARD,
         "cells": 16,
         "health": 98.0,
@@ -93,6 +97,10 @@ class Ear:
     def up(self) -> None:
         """Wait until everything that is allowed is told."""
         self.run(LISTEN_FOR + 65)
+
+    def phase(self) -> Phase:
+        """What the inverter hears now."""
+        return self.teller.status.phase
 
     @property
     def limits(self) -> tuple[float, float, float]:

@@ -73,7 +73,8 @@ def seen(packs: list[dict[str, Any]], now: float) -> list[PackSight]:
         sight(
             n,
             heard=now,
-            volts=16 * (pack["low"] + max(pack["high"], pack["low"])) / 2,
+            # Packs side by side have one voltage, whatever single cells have.
+            volts=16 * min(max(3.3, pack["low"]), max(pack["high"], pack["low"])),
             lowest_cell=Spot(pack["low"], 1),
             highest_cell=Spot(max(pack["high"], pack["low"]), 2),
             coldest=Spot(pack["cold"], "T1"),
@@ -305,7 +306,7 @@ def _shared(packs: list[dict[str, Any]], mos: str, setting: str, factor: Any) ->
         for pack, weight in zip(on, weights, strict=True)
     ]
     # Never more than the packs are set to, either.
-    return min(*most, sum(pack[setting] or 0.0 for pack in on))
+    return float(min(*most, sum(pack[setting] or 0.0 for pack in on)))
 
 
 def _between(value: float, zero: float, full: float) -> float:

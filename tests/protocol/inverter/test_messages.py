@@ -284,9 +284,9 @@ def test_a_victron_tells_a_condition_by_1_and_health_by_2() -> None:
 
 def test_luxpower_tells_cells_and_temperatures_where_others_have_nothing() -> None:
     charge = frame_of(Language.LUXPOWER, 0x355).layout
-    said = {"state_of_charge": 50, "state_of_health": 99}
+    said = {"state_of_charge": 50.0, "state_of_health": 99.0}
     cells = {"max_cell_voltage": 3.4, "min_cell_voltage": 3.3}
-    data = charge.encode(Decoded(said | cells), 8)
+    data = charge.encode(Decoded({**said, **cells}), 8)
     assert data == bytes.fromhex("32006300480DE40C")
     # Whoever takes it for Pylontech's does not take a cell for a state of charge.
     theirs = inverter.FRAMES[Dialect.PYLON][0x355].decode(data)

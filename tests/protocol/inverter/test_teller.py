@@ -26,10 +26,10 @@ QUESTION: Final = CanMessage(0x301, bytes.fromhex("0B16212C37424D58"), False)
 def test_nothing_is_said_before_the_bus_was_listened_to() -> None:
     ear = Ear()
     assert ear.run(LISTEN_FOR - 0.01) == []
-    assert ear.teller.status.phase is Phase.LISTENING
+    assert ear.phase() is Phase.LISTENING
     said = ear.run(1.0)
     assert said[0][1].id == 0x351
-    assert ear.teller.status.phase is Phase.TELLING
+    assert ear.phase() is Phase.TELLING
 
 
 def test_a_machine_that_was_not_begun_says_nothing() -> None:
@@ -109,7 +109,7 @@ def test_nothing_is_allowed_at_once_then_nothing_is_said(
     ear.give()
     ((_, first), *_) = ear.run(0.1)
     assert (first.id, limits_of(first.data)) == (0x351, (55.2, 0.0, 0.0))
-    assert ear.teller.status.phase is Phase.ZERO
+    assert ear.phase() is Phase.ZERO
     assert ear.teller.status.trip is trip
     requests = [m.data[0] for _, m in ear.run(1.0) if m.id == 0x35C]
     assert set(requests) == {0x00}
@@ -117,7 +117,7 @@ def test_nothing_is_allowed_at_once_then_nothing_is_said(
     assert said
     assert {limits_of(m.data)[1:] for _, m in said if m.id == 0x351} == {(0.0, 0.0)}
     ear.run(0.2)
-    assert ear.teller.status.phase is Phase.SILENT
+    assert ear.phase() is Phase.SILENT
     assert ear.run(60.0) == []
     assert ear.teller.status.sent is None
 
@@ -134,7 +134,7 @@ def test_a_loop_that_is_stuck_leads_to_silence_without_its_help() -> None:
     lively = [t for t, m in said if m.id == 0x351 and any(limits_of(m.data)[1:])]
     assert max(lively) - given <= 10.0
     assert max(t for t, _ in said) - given <= 10.0 + SILENT_AFTER + 0.1
-    assert ear.teller.status.phase is Phase.SILENT
+    assert ear.phase() is Phase.SILENT
     assert ear.teller.status.trip is Reason.STALE
 
 
@@ -145,7 +145,7 @@ def test_after_an_end_of_the_trouble_limits_rise_from_nothing() -> None:
     ear.run(SILENT_AFTER + 10)
     ear.packs[1]["online"] = True
     ear.run(2.0)
-    assert ear.teller.status.phase is Phase.TELLING
+    assert ear.phase() is Phase.TELLING
     assert ear.teller.status.trip is None
     assert ear.limits[1] < 10.0
     ear.run(65)
@@ -157,7 +157,7 @@ def test_a_bank_that_never_told_enough_is_not_told_of() -> None:
     ear.packs[1]["online"] = False
     ear.give()
     assert ear.run(120.0) == []
-    assert ear.teller.status.phase is Phase.WAITING
+    assert ear.phase() is Phase.WAITING
     assert ear.teller.status.trip is Reason.TOO_FEW_PACKS
     ear.packs[1]["online"] = True
     assert ear.run(2.0)
@@ -185,7 +185,7 @@ def test_a_limit_that_gets_lost_is_no_limit() -> None:
     ear.up()
     ear.packs[0] |= {"highest_cell": None, "lowest_cell": None}
     ear.run(2.0)
-    assert ear.teller.status.phase is Phase.ZERO
+    assert ear.phase() is Phase.ZERO
     assert ear.teller.status.trip is Reason.NOT_TOLD
     assert ear.limits == (55.2, 0.0, 0.0)
 
@@ -209,7 +209,7 @@ def test_another_battery_is_heard_before_the_first_message(code: int) -> None:
     ear.run(1.0)
     ear.teller.hear([CanMessage(code, bytes(8), False)], ear.now)
     assert ear.run(120.0) == []
-    assert ear.teller.status.phase is Phase.STOPPED
+    assert ear.phase() is Phase.STOPPED
     assert ear.teller.status.battery == code
     assert ear.teller.due(ear.now) == float("inf")
 
@@ -227,7 +227,7 @@ def test_our_own_words_that_come_back_are_nobody_else() -> None:
     ear.up()
     for _, message in ear.run(2.0):
         ear.teller.hear([message], ear.now)
-    assert ear.teller.status.phase is Phase.TELLING
+    assert ear.phase() is Phase.TELLING
 
 
 def test_a_bus_that_was_lost_is_listened_to_anew() -> None:
@@ -235,9 +235,9 @@ def test_a_bus_that_was_lost_is_listened_to_anew() -> None:
     ear.run(1.0)
     ear.teller.hear([CanMessage(0x351, bytes(8), False)], ear.now)
     ear.teller.begin(ear.now)
-    assert ear.teller.status.phase is Phase.LISTENING
+    assert ear.phase() is Phase.LISTENING
     ear.run(LISTEN_FOR + 1)
-    assert ear.teller.status.phase is Phase.TELLING
+    assert ear.phase() is Phase.TELLING
     assert ear.limits[1] < 5.0
 
 
@@ -246,7 +246,7 @@ def test_long_ids_and_strangers_are_no_battery() -> None:
     ear.teller.hear([CanMessage(0x351, bytes(8), True)], ear.now)
     ear.teller.hear([CanMessage(0x123, bytes(8), False)], ear.now)
     ear.run(10)
-    assert ear.teller.status.phase is Phase.TELLING
+    assert ear.phase() is Phase.TELLING
 
 
 def test_what_the_inverter_says_is_kept() -> None:
@@ -297,7 +297,7 @@ def test_growatt_hears_of_a_trip_with_its_next_question() -> None:
         ear.teller.hear([QUESTION], ear.now)
         last = ear.run(1.0)
     assert last == []
-    assert ear.teller.status.phase is Phase.SILENT
+    assert ear.phase() is Phase.SILENT
 
 
 # -- the end --------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_the_last_words_are_that_nothing_is_allowed() -> None:
     assert limits_of(last[0].data) == (55.2, 0.0, 0.0)
     assert next(m.data[0] for m in last if m.id == 0x35C) == 0
     assert ear.run(10.0) == []
-    assert ear.teller.status.phase is Phase.ENDED
+    assert ear.phase() is Phase.ENDED
 
 
 def test_who_has_said_nothing_says_no_farewell() -> None:
@@ -391,7 +391,7 @@ def test_our_own_decoder_hears_what_is_said(language: Language) -> None:
         assert values["installed_capacity"] == 560
         assert values["min_cell_voltage_place"] == "00::04"
         assert values["max_temperature_place"] == "00::02"
-    assert "fault" in values["errors"].lower(), values["errors"]
+    assert "fault" in str(values["errors"]).lower()
     assert values["warnings"] != "OK" or language is Language.GROWATT
 
 
