@@ -7,11 +7,7 @@ from custom_components.jkbms.protocol.can.message import CanMessage
 from custom_components.jkbms.protocol.inverter.languages import SCRIPTS, Language
 from custom_components.jkbms.protocol.inverter.limits import Rules
 from custom_components.jkbms.protocol.inverter.sight import Guard, PackSight
-from custom_components.jkbms.protocol.inverter.teller import (
-    LISTEN_FOR,
-    Phase,
-    Teller,
-)
+from custom_components.jkbms.protocol.inverter.teller import LISTEN_FOR, Phase, Teller
 
 from ..banks import member
 

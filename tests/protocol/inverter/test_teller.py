@@ -314,6 +314,18 @@ def test_the_last_words_are_that_nothing_is_allowed() -> None:
     assert ear.phase() is Phase.ENDED
 
 
+def test_the_end_can_be_asked_for_by_another_thread() -> None:
+    ear = Ear()
+    ear.up()
+    ear.teller.end()
+    assert ear.teller.due(ear.now) == ear.now
+    last = ear.teller.advance(ear.now)
+    assert len(last) == 8
+    assert limits_of(last[0].data) == (55.2, 0.0, 0.0)
+    assert ear.phase() is Phase.ENDED
+    assert ear.run(5.0) == []
+
+
 def test_who_has_said_nothing_says_no_farewell() -> None:
     assert Ear().teller.farewell(1000.0) == []
 

@@ -118,6 +118,7 @@ class Teller:
         self._heard: dict[int, Heard] = {}
         self._echoes: dict[int, list[bytes]] = {}
         self._begun: float | None = None
+        self._ending = False
         self._next = _NEVER
         self._place = 0
 
@@ -126,6 +127,10 @@ class Teller:
     def give(self, packs: Iterable[PackSight]) -> None:
         """Hand over what the packs of the bank tell now, all of them."""
         self._given = tuple(packs)
+
+    def end(self) -> None:
+        """Say as soon as possible that nothing is allowed, then nothing any more."""
+        self._ending = True
 
     # -- driven by one thread ---------------------------------------------------------
 
@@ -155,6 +160,8 @@ class Teller:
         """Return when to call `advance` next, at the latest."""
         if self._begun is None or self.status.phase in (Phase.STOPPED, Phase.ENDED):
             return _NEVER
+        if self._ending:
+            return now
         if now < self._speaks_from:
             return self._speaks_from
         if self._given is not self._judged:
@@ -165,6 +172,8 @@ class Teller:
         """Return what is to be sent now."""
         if self._begun is None or self.status.phase in (Phase.STOPPED, Phase.ENDED):
             return []
+        if self._ending:
+            return self.farewell(now)
         if now < self._speaks_from:
             return []
         self._judge(now)
