@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 import logging
 from typing import Any, Final, TypeIs, override
 
@@ -21,14 +22,19 @@ from .coordinator import BusCoordinator
 from .mode import Mode, mode_of
 from .pack import Pack
 from .protocol.bank_member import Member
-from .protocol.bank_state import BankState, BankView
+from .protocol.bank_state import BankState, BankView, Told
 from .protocol.datum import Block
 from .protocol.derived import POWER
 from .protocol.energy import Followed
+from .protocol.inverter.advice import KEYS as ADVICE_KEYS, advise
+from .protocol.inverter.limits import Rules, judge
+from .protocol.inverter.sight import PackSight
 
 _LOGGER = logging.getLogger(__name__)
 _AT_MOST_EVERY: Final = 1.0
 """Seconds between two looks at the packs: 16 of them answer one by one."""
+_OUTDATED: Final = 0.1
+"""Seconds after which what was too old by then is surely too old."""
 _NEVER: Final = float("-inf")
 
 type BankConfigEntry = ConfigEntry[BankCoordinator]
@@ -50,7 +56,7 @@ class BankCoordinator(DataUpdateCoordinator[BankView]):
             hass, _LOGGER, config_entry=entry, name=entry.title, update_interval=None
         )
         self.state = BankState(entry.options.get(CONF_MIN_PACKS))
-        self.members: dict[str, Member] = {}
+        self._sights: dict[str, PackSight] = {}
         """What each pack told last, by subentry id."""
         self._names: dict[str, str] = {}
         self._packs: dict[str, Pack] = {}
@@ -60,6 +66,12 @@ class BankCoordinator(DataUpdateCoordinator[BankView]):
         """Packs that were heard since they were looked at."""
         self._looked = _NEVER
         self._due: asyncio.TimerHandle | None = None
+        self._outdated: asyncio.TimerHandle | None = None
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """What of each pack belongs to the bank, by subentry id."""
+        return {one: sight.member for one, sight in self._sights.items()}
 
     @callback
     def start(self) -> None:
@@ -78,8 +90,14 @@ class BankCoordinator(DataUpdateCoordinator[BankView]):
         for unfollow in self._following.values():
             unfollow()
         self._following.clear()
-        if self._due is not None:
-            self._due.cancel()
+        for timer in (self._due, self._outdated):
+            if timer is not None:
+                timer.cancel()
+
+    @callback
+    def sights(self) -> tuple[PackSight, ...]:
+        """Return what every pack tells now, read anew."""
+        return tuple(self._read(one, name) for one, name in self._names.items())
 
     @callback
     def resume(self, datum: Followed, energy: float) -> None:
@@ -128,7 +146,7 @@ class BankCoordinator(DataUpdateCoordinator[BankView]):
         if pack.subentry_id not in self._packs:
             return
         self._stale.add(pack.subentry_id)
-        if pack.available is not self.members[pack.subentry_id].online:
+        if pack.available is not self._sights[pack.subentry_id].member.online:
             self._look()
         elif self._due is None:
             wait = self._looked + _AT_MOST_EVERY - self.hass.loop.time()
@@ -146,24 +164,46 @@ class BankCoordinator(DataUpdateCoordinator[BankView]):
             self._due.cancel()
             self._due = None
         self._looked = self.hass.loop.time()
-        self.members = {
+        self._sights = {
             one: self._read(one, name)
-            if one in self._stale or one not in self.members
-            else self.members[one]
+            if one in self._stale or one not in self._sights
+            else self._sights[one]
             for one, name in self._names.items()
         }
         self._stale.clear()
-        return self.state.look(self.members.values(), self._looked)
+        view = self.state.look(self.members.values(), self._looked)
+        return replace(view, told={**view.told, **self._advised()}, always=ADVICE_KEYS)
 
-    def _read(self, pack_id: str, name: str) -> Member:
+    def _advised(self) -> dict[str, Told]:
+        """Return what is recommended, and look again before that is out of date."""
+        sights, now = self._sights.values(), self._looked
+        rules = Rules(min_packs=self.state.needed(len(sights)))
+        verdict = judge(sights, rules, now)
+        if self._outdated is not None:
+            self._outdated.cancel()
+            self._outdated = None
+        if verdict.packs:
+            self._outdated = self.hass.loop.call_at(
+                verdict.within(now) + _OUTDATED, self._look_anew
+            )
+        return advise(verdict)
+
+    @callback
+    def _look_anew(self) -> None:
+        """Look at packs that may say what they said before: no news of it."""
+        self._stale.update(self._names)
+        self._look()
+
+    def _read(self, pack_id: str, name: str) -> PackSight:
         pack = self._packs.get(pack_id)
         state = None if pack is None else pack.source(POWER)
         if pack is None or state is None or not pack.available:
-            return Member(pack_id=pack_id, name=name)
-        return Member.read(
+            return PackSight(member=Member(pack_id=pack_id, name=name))
+        member = Member.read(
             pack_id,
             name,
             pack.get,
             heard=state.seen.get(Block.LIVE),
             energy=pack.energy.stored,
         )
+        return PackSight.read(member, pack.get)

@@ -12,6 +12,29 @@ from homeassistant.helpers.entity import EntityDescription
 from .descriptions import MEANING
 from .protocol.bank_state import BANK_DATA
 from .protocol.datum import Datum, Role
+from .protocol.inverter.advice import ADVICE
+from .protocol.inverter.limits import Reason
+
+REASON_TEXTS: Final[Mapping[str, str]] = {
+    Reason.NONE: "None: as the packs are set",
+    Reason.FLOAT: "A pack floats",
+    Reason.CELL_VOLTAGE: "Cell voltage near its protection",
+    Reason.COLD: "Cold",
+    Reason.HOT: "Hot",
+    Reason.MOS_HOT: "MOS hot",
+    Reason.EMPTY: "Empty",
+    Reason.SHARING: "A pack may carry less than the others",
+    Reason.MOS_OFF: "A MOS is off",
+    Reason.PACK_MISSING: "A pack is missing",
+    Reason.OWN_LIMIT: "Your own limit",
+    Reason.NOT_TOLD: "A pack does not tell its settings or values",
+    Reason.NO_PACKS: "No bank",
+    Reason.TOO_FEW_PACKS: "Too few packs answer",
+    Reason.STALE: "Values too old",
+    Reason.PROTECTION: "Protection active",
+    Reason.IMPLAUSIBLE: "Values that cannot be true",
+}
+"""What each reason of a limit is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +42,8 @@ class BankDescription(EntityDescription):
     """An entity of a bank."""
 
     datum: Datum[Any]
+    texts: Mapping[str, str] | None = None
+    """The English names of what it may say."""
 
     @property
     def label(self) -> str:
@@ -52,6 +77,8 @@ def _sensor(datum: Datum[Any]) -> BankSensorDescription:
     meaning = MEANING[datum.quantity]
     return BankSensorDescription(
         **_common(datum),
+        options=list(datum.options) or None,
+        texts=REASON_TEXTS if datum.options else None,
         device_class=meaning.sensor,
         native_unit_of_measurement=meaning.unit,
         suggested_display_precision=meaning.precision,
@@ -66,7 +93,9 @@ def _binary_sensor(datum: Datum[Any]) -> BankBinarySensorDescription:
 
 
 BANK_SENSORS: Final = tuple(
-    _sensor(datum) for datum in BANK_DATA if not MEANING[datum.quantity].is_binary
+    _sensor(datum)
+    for datum in (*BANK_DATA, *ADVICE)
+    if not MEANING[datum.quantity].is_binary
 )
 BANK_BINARY_SENSORS: Final = tuple(
     _binary_sensor(datum) for datum in BANK_DATA if MEANING[datum.quantity].is_binary

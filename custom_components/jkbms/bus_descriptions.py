@@ -13,12 +13,18 @@ from homeassistant.components.sensor import (
 )
 from homeassistant.const import (
     EntityCategory,
+    UnitOfElectricCurrent,
+    UnitOfElectricPotential,
     UnitOfInformation,
     UnitOfRatio,
     UnitOfTime,
 )
 from homeassistant.helpers.entity import EntityDescription
 
+from .bank_descriptions import REASON_TEXTS
+from .inverter_telling import NO_LINE, OTHER_BATTERY, RISING
+from .protocol.inverter.limits import TRIPS, Reason
+from .protocol.inverter.teller import Phase
 from .transport.health import Health, Kind
 
 _ALL: Final = frozenset(Kind)
@@ -65,6 +71,8 @@ class TrafficDescription(EntityDescription):
     kinds: frozenset[Kind] = _ALL
     """On which kinds of bus there is something to tell."""
     of_pack: bool = False
+    of_inverter: bool = False
+    """Whether it is there only where an inverter is told of a bank."""
     texts: Mapping[str, str] | None = None
     """The English names of what it may say."""
 
@@ -195,6 +203,96 @@ TRAFFIC_SENSORS: Final = (
         of_pack=True,
     ),
 )
+INVERTER_TEXTS: Final[Mapping[str, str]] = {
+    Phase.LISTENING: "Listening who else speaks",
+    Phase.WAITING: "Waiting for the bank",
+    Phase.TELLING: "Telling",
+    Phase.ZERO: "Telling that nothing is allowed",
+    Phase.SILENT: "Silent",
+    Phase.STOPPED: "Stopped: another battery speaks",
+    Phase.ENDED: "Ended",
+    NO_LINE: "No line to the bus",
+}
+"""What an inverter hears, state by state."""
+INVERTER_REASON_TEXTS: Final[Mapping[str, str]] = {
+    Reason.NONE: "None",
+    RISING: "Limits are rising",
+    OTHER_BATTERY: "Another battery speaks on this bus",
+    NO_LINE: "No line to the bus",
+    **{trip: REASON_TEXTS[trip] for trip in TRIPS},
+}
+INVERTER_SENSORS: Final = (
+    TrafficSensorDescription(
+        key="inverter_state",
+        translation_key="inverter_state",
+        label="Inverter transmission",
+        texts=INVERTER_TEXTS,
+        options=list(INVERTER_TEXTS),
+        device_class=SensorDeviceClass.ENUM,
+        entity_registry_enabled_default=True,
+        entity_category=None,
+        of_inverter=True,
+    ),
+    TrafficSensorDescription(
+        key="inverter_reason",
+        translation_key="inverter_reason",
+        label="Inverter transmission reason",
+        texts=INVERTER_REASON_TEXTS,
+        options=list(INVERTER_REASON_TEXTS),
+        device_class=SensorDeviceClass.ENUM,
+        entity_registry_enabled_default=True,
+        entity_category=None,
+        of_inverter=True,
+    ),
+    *(
+        TrafficSensorDescription(
+            key=f"inverter_{key}",
+            translation_key=f"inverter_{key}",
+            label=label,
+            device_class=device_class,
+            native_unit_of_measurement=unit,
+            state_class=_MEASUREMENT,
+            suggested_display_precision=1,
+            entity_registry_enabled_default=True,
+            entity_category=None,
+            of_inverter=True,
+        )
+        for key, label, device_class, unit in (
+            (
+                "charge_voltage",
+                "Charge voltage told to the inverter",
+                SensorDeviceClass.VOLTAGE,
+                UnitOfElectricPotential.VOLT,
+            ),
+            (
+                "charge_current",
+                "Charge current told to the inverter",
+                SensorDeviceClass.CURRENT,
+                UnitOfElectricCurrent.AMPERE,
+            ),
+            (
+                "discharge_current",
+                "Discharge current told to the inverter",
+                SensorDeviceClass.CURRENT,
+                UnitOfElectricCurrent.AMPERE,
+            ),
+        )
+    ),
+    TrafficSensorDescription(
+        key="inverter_last_heard",
+        translation_key="inverter_last_heard",
+        label="Inverter last heard",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        of_inverter=True,
+    ),
+)
+INVERTER_LINK: Final = TrafficBinarySensorDescription(
+    key="inverter_link",
+    translation_key="inverter_link",
+    label="Inverter",
+    device_class=BinarySensorDeviceClass.CONNECTIVITY,
+    of_inverter=True,
+)
 CONNECTION: Final = TrafficBinarySensorDescription(
     key="connection",
     translation_key="bus_connection",
@@ -209,9 +307,9 @@ FOREIGN_MASTER: Final = TrafficBinarySensorDescription(
     kinds=_ASKING,
     entity_registry_enabled_default=False,
 )
-TRAFFIC_BINARY_SENSORS: Final = (CONNECTION, FOREIGN_MASTER)
+TRAFFIC_BINARY_SENSORS: Final = (CONNECTION, FOREIGN_MASTER, INVERTER_LINK)
 TRAFFIC: Final[Mapping[str, tuple[TrafficDescription, ...]]] = {
     "binary_sensor": TRAFFIC_BINARY_SENSORS,
-    "sensor": TRAFFIC_SENSORS,
+    "sensor": (*TRAFFIC_SENSORS, *INVERTER_SENSORS),
 }
 """All of them by platform."""

@@ -1,6 +1,6 @@
 """The entities that tell of a bus, and of how well each pack is heard on it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, override
 
 from homeassistant.components.binary_sensor import BinarySensorEntity
@@ -13,6 +13,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .bus_descriptions import (
     CONNECTION,
     HEALTH,
+    INVERTER_SENSORS,
     MODE,
     TRAFFIC_BINARY_SENSORS,
     TRAFFIC_SENSORS,
@@ -96,6 +97,35 @@ class TrafficSensor(TrafficEntity, SensorEntity):
         return self.reading
 
 
+class _InverterEntity(TrafficEntity):
+    """An entity that tells how it stands with an inverter."""
+
+    @property
+    @override
+    def reading(self) -> Any:
+        """What is so now."""
+        assert self.bus.inverter is not None
+        return self.bus.inverter.readings.get(self.entity_description.key)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """What belongs to it."""
+        assert self.bus.inverter is not None
+        return self.bus.inverter.details.get(self.entity_description.key, {})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Follow what is told."""
+        assert self.bus.inverter is not None
+        await super().async_added_to_hass()
+        self.async_on_remove(self.bus.inverter.async_listen(self._look))
+
+
+class InverterSensor(_InverterEntity, TrafficSensor):
+    """What an inverter is told, and why."""
+
+
 class BusHealthSensor(TrafficSensor):
     """How it stands with the bus."""
 
@@ -125,6 +155,19 @@ class BusModeSensor(TrafficSensor):
         ):
             return "conflict"
         return self.bus.watch.kind
+
+
+class InverterBinarySensor(_InverterEntity, BinarySensorEntity):
+    """Whether an inverter is heard."""
+
+    entity_description: TrafficBinarySensorDescription
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Whether it is so; unknown while it was never heard."""
+        value: bool | None = self.reading
+        return value
 
 
 class TrafficBinarySensor(TrafficEntity, BinarySensorEntity):
@@ -167,7 +210,9 @@ def _add[DescriptionT: TrafficDescription](
     async_add_entities(
         create(bus, description, None)
         for description in table
-        if not description.of_pack and _delivers(bus, None, description.kinds)
+        if not description.of_pack
+        and (bus.inverter is not None or not description.of_inverter)
+        and _delivers(bus, None, description.kinds)
     )
     told: set[str] = set()
 
@@ -196,10 +241,21 @@ def _sensor(
     bus: BusCoordinator, description: TrafficSensorDescription, pack: Pack | None
 ) -> TrafficSensor:
     kind: type[TrafficSensor] = TrafficSensor
-    if description is HEALTH:
+    if description.of_inverter:
+        kind = InverterSensor
+    elif description is HEALTH:
         kind = BusHealthSensor
     elif description is MODE:
         kind = BusModeSensor
+    return kind(bus, description, pack)
+
+
+def _binary_sensor(
+    bus: BusCoordinator,
+    description: TrafficBinarySensorDescription,
+    pack: Pack | None,
+) -> InverterBinarySensor | TrafficBinarySensor:
+    kind = InverterBinarySensor if description.of_inverter else TrafficBinarySensor
     return kind(bus, description, pack)
 
 
@@ -207,11 +263,12 @@ def add_traffic_sensors(
     entry: JkBmsConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the sensors of a bus, and those of the traffic of its packs."""
-    _add(entry, async_add_entities, TRAFFIC_SENSORS, _sensor)
+    table = (*TRAFFIC_SENSORS, *INVERTER_SENSORS)
+    _add(entry, async_add_entities, table, _sensor)
 
 
 def add_traffic_binary_sensors(
     entry: JkBmsConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the binary sensors of a bus."""
-    _add(entry, async_add_entities, TRAFFIC_BINARY_SENSORS, TrafficBinarySensor)
+    _add(entry, async_add_entities, TRAFFIC_BINARY_SENSORS, _binary_sensor)

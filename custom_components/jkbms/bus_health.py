@@ -153,11 +153,14 @@ class BusHealth:
         good = sum(s.counts.ok for s in machine.stations.values())
         if isinstance(machine, CanListener):
             assert isinstance(tape, CanTape)
+            useless = machine.foreign + machine.malformed
+            if bus.inverter is None:
+                useless += machine.of_inverter
             return Sample(
                 status=status,
                 heard=tape.messages,
                 last_heard=tape.last_heard,
-                useless=machine.foreign + machine.malformed + machine.of_inverter,
+                useless=useless,
                 good=good,
                 packs=packs,
             )

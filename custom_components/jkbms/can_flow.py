@@ -84,6 +84,11 @@ class CanFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
     ) -> ConfigFlowResult:
         """Create the entry, or give it this adapter."""
 
+    @property
+    @abstractmethod
+    def _speaking(self) -> tuple[str, ...]:
+        """What else can be done on a bus where no battery speaks: steps of the flow."""
+
     async def async_step_can(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
@@ -175,7 +180,7 @@ class CanFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Say what to check when nothing is heard."""
-        return self._show_can("can_silence", (*_AGAIN, "can_anyway"))
+        return self._show_can("can_silence", (*_AGAIN, *self._speaking, "can_anyway"))
 
     async def async_step_can_errors(
         self, user_input: dict[str, Any] | None = None
@@ -187,7 +192,7 @@ class CanFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Say that an inverter speaks and no battery."""
-        return self._show_can("can_inverter", (*_AGAIN, "can_anyway"))
+        return self._show_can("can_inverter", (*_AGAIN, *self._speaking, "can_anyway"))
 
     async def async_step_can_clash(
         self, user_input: dict[str, Any] | None = None
@@ -355,13 +360,18 @@ class CanFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         return await async_listen_can(port, report, LISTEN_FOR)
 
     async def _async_take_heard(self, heard: CanHeard | None) -> ConfigFlowResult:
+        port = self._found_port(heard)
+        await self._async_refuse_can(port)
+        return await self._async_take_can(port, heard)
+
+    def _found_port(self, heard: CanHeard | None) -> CanPort:
+        """Return the adapter with the bit rate at which something was heard."""
         assert self._can_port is not None
         port = self._can_port
         if port.traits.bitrate and port.bitrate is None:
             found = heard.bitrate if heard is not None else None
             port = replace(port, bitrate=found or BITRATES[0])
-        await self._async_refuse_can(port)
-        return await self._async_take_can(port, heard)
+        return port
 
 
 def shown(port: CanPort) -> str:

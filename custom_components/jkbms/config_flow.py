@@ -24,10 +24,11 @@ from homeassistant.helpers.selector import (
 import probatio
 
 from .bank_flow import BankFlow
-from .bank_members import FEWEST_PACKS, known_packs
+from .bank_members import FEWEST_PACKS, bank_entries, known_packs
 from .bus_flow import addresses_after, is_met, moves, paused
 from .can_flow import CanFlow, shown
 from .const import (
+    CONF_INVERTER,
     CONF_PACKS,
     CONF_POLL_INTERVAL,
     CONF_SERIAL_NUMBER,
@@ -40,6 +41,7 @@ from .const import (
     SUBENTRY_CONTROL_LINE,
 )
 from .control_flow import ControlLineFlow
+from .inverter_flow import InverterForm
 from .line_flow import LineFlow
 from .mode import ASKING, Mode, bus_data, can_data, can_port, device_of, mode_of
 from .options_flow import JkBmsOptionsFlow
@@ -87,6 +89,7 @@ class JkBmsConfigFlow(
     LineFlow[ConfigFlowContext, ConfigFlowResult, str],
     CanFlow,
     BankFlow,
+    InverterForm[ConfigFlowContext, ConfigFlowResult, str],
     TierForm[ConfigFlowContext, ConfigFlowResult, str],
     ConfigFlow,
     domain=DOMAIN,
@@ -321,7 +324,10 @@ class JkBmsConfigFlow(
 
     @override
     async def _async_take_can(
-        self, port: CanPort, heard: CanHeard | None
+        self,
+        port: CanPort,
+        heard: CanHeard | None,
+        telling: dict[str, Any] | None = None,
     ) -> ConfigFlowResult:
         title = await self._async_can_title(port)
         if self.source == SOURCE_RECONFIGURE:
@@ -332,10 +338,13 @@ class JkBmsConfigFlow(
         addresses = [pack.address for pack in heard.packs] if heard else []
         if heard is not None and heard.finding is CanFinding.BANK:
             addresses = [BANK_ADDRESS]
+        options: dict[str, Any] = {CONF_UPDATE_INTERVAL: DEFAULT_UPDATE_INTERVAL}
+        if telling is not None:
+            options[CONF_INVERTER] = telling
         return self.async_create_entry(
             title=title,
             data=can_data(port),
-            options={CONF_UPDATE_INTERVAL: DEFAULT_UPDATE_INTERVAL},
+            options=options,
             subentries=[
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_BMS,
@@ -346,6 +355,32 @@ class JkBmsConfigFlow(
                 for address in addresses
             ],
         )
+
+    @property
+    @override
+    def _speaking(self) -> tuple[str, ...]:
+        """A new bus on which nobody else speaks may be that of an inverter."""
+        new = self.source != SOURCE_RECONFIGURE
+        return ("inverter",) if new and bank_entries(self.hass) else ()
+
+    @override
+    def _told_inverter(self) -> Mapping[str, Any]:
+        return {}
+
+    @override
+    def _speaking_port(self) -> CanPort:
+        return self._found_port(self._can_heard)
+
+    @override
+    def _another_battery(self) -> bool:
+        # The flow has listened, and nobody was heard.
+        return False
+
+    @override
+    async def _async_take_inverter(self, telling: dict[str, Any]) -> ConfigFlowResult:
+        port = self._speaking_port()
+        await self._async_refuse_can(port)
+        return await self._async_take_can(port, None, telling)
 
     async def _async_can_title(self, port: CanPort) -> str:
         """Return what a person calls the adapter."""

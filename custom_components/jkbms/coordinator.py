@@ -18,11 +18,13 @@ from .bus_health import BusHealth
 from .changes import Changes
 from .const import (
     CONF_ASK_DEVICE_INFO,
+    CONF_INVERTER,
     CONF_SOFTWARE_VERSION,
     CONF_UPDATE_INTERVAL,
     DEFAULT_UPDATE_INTERVAL,
 )
 from .control import ControlCoordinator, Writer, ask_live, plan_of
+from .inverter_telling import InverterTelling
 from .issues import (
     clear_foreign_master,
     clear_issues,
@@ -102,8 +104,14 @@ class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener
         url: str = entry.data[CONF_DEVICE]
         opener: Opener[Any]
         machine: Master | TtlMaster | Listener | CanListener
+        self.inverter: InverterTelling | None = None
+        """What an inverter on this bus is told, if it is."""
         if mode_of(entry) is Mode.CAN:
-            opener, machine = CanLine(can_port(entry)).open, _can_machine(entry)
+            if CONF_INVERTER in entry.options:
+                self.inverter = InverterTelling(hass, entry)
+            teller = self.inverter.teller if self.inverter is not None else None
+            opener = CanLine(can_port(entry), teller).open
+            machine = _can_machine(entry)
         else:
             opener = line_at(url)
             machine = _wire_machine(entry, url, hass.loop.time())
@@ -220,6 +228,8 @@ class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener
             raise self.not_ready(status.fault, status.detail)
         for line in lines:
             line.async_started()
+        if self.inverter is not None:
+            self.inverter.start(self)
         self.watch.start()
         self.newcomers.start()
 

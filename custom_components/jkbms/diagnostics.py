@@ -22,6 +22,7 @@ from .protocol.can.machine import CanListener
 from .protocol.datum import Quantity
 from .protocol.derived import DERIVED
 from .protocol.fields import CAN, FIELDS, TTL
+from .protocol.inverter.advice import ADVICE
 from .protocol.listener import Listener
 from .protocol.masking import masked_frame
 from .protocol.master import AskedStation, Master
@@ -88,6 +89,7 @@ def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
     return {
         "mode": mode_of(coordinator.config_entry),
         **_line(now, coordinator),
+        **_inverter(now, coordinator),
         "packs": [_pack(now, pack) for pack in coordinator.packs.values()],
         "control_lines": {
             line_id: {
@@ -102,6 +104,32 @@ def _bus(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
     }
 
 
+def _inverter(now: float, coordinator: BusCoordinator) -> dict[str, Any]:
+    """Return how it stands with an inverter that is told of a bank."""
+    if coordinator.inverter is None:
+        return {}
+    status = coordinator.inverter.teller.status
+    return {
+        "inverter": {
+            "phase": status.phase,
+            "seconds_in_it": round(now - status.since, 1),
+            "trip": status.trip,
+            # Names of packs may be private.
+            "sent": None if status.sent is None else asdict(status.sent),
+            "ramping": status.ramping,
+            "battery": status.battery,
+            "messages": status.messages,
+            "heard": {
+                f"{code:03X}": {
+                    "seconds_ago": round(now - heard.time, 1),
+                    "data": heard.data.hex(),
+                }
+                for code, heard in status.inverter
+            },
+        }
+    }
+
+
 def _bank(now: float, coordinator: BankCoordinator) -> dict[str, Any]:
     view = coordinator.data
     return {
@@ -110,7 +138,7 @@ def _bank(now: float, coordinator: BankCoordinator) -> dict[str, Any]:
         # Texts name packs, and their names may be private.
         "values": {
             datum.key: view.told[datum.key].value
-            for datum in BANK_DATA
+            for datum in (*BANK_DATA, *ADVICE)
             if datum.quantity is not Quantity.TEXT
         },
         "packs": {

@@ -27,6 +27,8 @@ _WRITE_IGNORED: Final = "write_ignored"
 _NEWCOMER: Final = "newcomer"
 _WRITE_LOOP: Final = "write_loop"
 _SETTINGS_DRIFT: Final = "settings_drift"
+_INVERTER_SILENT: Final = "inverter_silent"
+_INVERTER_OTHER_BATTERY: Final = "inverter_other_battery"
 _SHOWN: Final = 6
 """Differences that are spelt out; an issue is no table."""
 
@@ -336,3 +338,18 @@ def raise_settings_drift(
 def clear_settings_drift(hass: HomeAssistant, subentry_id: str) -> None:
     """Take the issue back: the packs are set alike."""
     _clear(hass, _SETTINGS_DRIFT, subentry_id)
+
+
+def raise_inverter_silent(
+    hass: HomeAssistant, entry: ConfigEntry[Any], detail: str, *, other_battery: bool
+) -> None:
+    """Say that the inverter is told nothing any more."""
+    clear_inverter_silent(hass, entry)
+    kind = _INVERTER_OTHER_BATTERY if other_battery else _INVERTER_SILENT
+    _raise(hass, entry, kind, entry.entry_id, {"detail": detail}, fixable=False)
+
+
+def clear_inverter_silent(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    """Take the issue back: the inverter is told of the bank."""
+    for kind in (_INVERTER_OTHER_BATTERY, _INVERTER_SILENT):
+        _clear(hass, kind, entry.entry_id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_DEVICE, CONF_MODE
 
-from .const import CONF_ACKNOWLEDGE, CONF_CAN
+from .const import CONF_ACKNOWLEDGE, CONF_CAN, CONF_INVERTER
 from .transport.can_port import CanAdapter, CanPort, Channel
 
 
@@ -56,7 +56,10 @@ def bank_data() -> dict[str, Any]:
 def can_port(entry: ConfigEntry[Any]) -> CanPort:
     """Return the adapter of a CAN bus, as its owner wants it to take part."""
     port = CanPort.load(entry.data[CONF_CAN])
-    return replace(port, acknowledge=entry.options.get(CONF_ACKNOWLEDGE, False))
+    # Who tells an inverter is the battery: it must not answer like one.
+    acknowledges = CONF_INVERTER not in entry.options
+    acknowledges = acknowledges and entry.options.get(CONF_ACKNOWLEDGE, False)
+    return replace(port, acknowledge=acknowledges)
 
 
 def device_of(data: Mapping[str, Any]) -> str:

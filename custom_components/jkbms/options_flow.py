@@ -18,9 +18,11 @@ from homeassistant.helpers.selector import (
 import probatio
 
 from .bank_flow import BankForm
+from .bank_members import bank_entries
 from .const import (
     CONF_ACKNOWLEDGE,
     CONF_ASK_DEVICE_INFO,
+    CONF_INVERTER,
     CONF_POLL_INTERVAL,
     CONF_RETURN_TO_MASTER,
     CONF_UPDATE_INTERVAL,
@@ -29,14 +31,17 @@ from .const import (
     MAX_POLL_INTERVAL,
     MIN_POLL_INTERVAL,
 )
-from .mode import ASKING, Mode, mode_of
+from .inverter_flow import InverterForm, speaks_as_bank
+from .mode import ASKING, Mode, can_port, mode_of
 from .subentries import control_lines
 from .tier_flow import TierForm, write_tier_field
 from .tiers import allowed_by
+from .transport.can_port import CanPort
 
 
 class JkBmsOptionsFlow(
     BankForm[ConfigFlowContext, ConfigFlowResult, str],
+    InverterForm[ConfigFlowContext, ConfigFlowResult, str],
     TierForm[ConfigFlowContext, ConfigFlowResult, str],
     OptionsFlow,
 ):
@@ -51,6 +56,8 @@ class JkBmsOptionsFlow(
         if mode_of(self.config_entry) in ASKING:
             return await self._async_show("init", user_input, _asking())
         if mode_of(self.config_entry) is Mode.CAN:
+            if self._told_inverter() or bank_entries(self.hass):
+                return await self.async_step_can_menu()
             return await self.async_step_can()
         if any(control_lines(self.config_entry)):
             return await self.async_step_controlled()
@@ -70,21 +77,61 @@ class JkBmsOptionsFlow(
             "controlled", user_input, _asking() | _listening()
         )
 
+    async def async_step_can_menu(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask whether it is about the bus, or about an inverter on it."""
+        told = ("inverter_off",) if self._told_inverter() else ()
+        return self.async_show_menu(
+            step_id="can_menu", menu_options=("can", "inverter", *told)
+        )
+
+    async def async_step_inverter_off(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Tell the inverter nothing any more; the entry reloads by itself."""
+        options = dict(self.config_entry.options)
+        options.pop(CONF_INVERTER, None)
+        return self.async_create_entry(data=options)
+
     async def async_step_can(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a CAN bus, and of its control line if it has one."""
         if any(control_lines(self.config_entry)):
             return await self.async_step_can_controlled()
-        return await self._async_show("can", user_input, _hearing())
+        return await self._async_show(
+            "can", user_input, _hearing(speaks=bool(self._told_inverter()))
+        )
 
     async def async_step_can_controlled(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a CAN bus that has a control line."""
         return await self._async_show(
-            "can_controlled", user_input, _hearing() | _asking()
+            "can_controlled",
+            user_input,
+            _hearing(speaks=bool(self._told_inverter())) | _asking(),
         )
+
+    @override
+    def _told_inverter(self) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self.config_entry.options.get(CONF_INVERTER, {})
+        return told
+
+    @override
+    def _speaking_port(self) -> CanPort:
+        return can_port(self.config_entry)
+
+    @override
+    def _another_battery(self) -> bool:
+        return speaks_as_bank(self.config_entry)
+
+    @override
+    async def _async_take_inverter(self, telling: dict[str, Any]) -> ConfigFlowResult:
+        # The entry reloads by itself.
+        options = {**self.config_entry.options, CONF_INVERTER: telling}
+        return self.async_create_entry(data=options)
 
     @override
     def _known_options(self) -> Mapping[str, Any]:
@@ -136,13 +183,16 @@ def _asking() -> dict[Any, Any]:
     }
 
 
-def _hearing() -> dict[Any, Any]:
-    return {
+def _hearing(*, speaks: bool) -> dict[Any, Any]:
+    fields: dict[Any, Any] = {
         probatio.Required(
             CONF_UPDATE_INTERVAL, default=DEFAULT_UPDATE_INTERVAL
         ): probatio.All(_seconds(), probatio.Coerce(int)),
-        probatio.Required(CONF_ACKNOWLEDGE, default=False): BooleanSelector(),
     }
+    if not speaks:
+        # Who speaks as a battery does not answer like an inverter.
+        fields[probatio.Required(CONF_ACKNOWLEDGE, default=False)] = BooleanSelector()
+    return fields
 
 
 def _listening() -> dict[Any, Any]:

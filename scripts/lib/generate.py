@@ -100,7 +100,8 @@ def _traffic_texts(platform: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _bank_texts(platform: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for description in BANK.get(platform, ()):
-        yield str(description.translation_key), {"name": description.label}
+        state = {"state": dict(description.texts)} if description.texts else {}
+        yield str(description.translation_key), {"name": description.label} | state
 
 
 def _texts(description: PackDescription) -> dict[str, Any]:
@@ -315,7 +316,7 @@ def _bank_row(platform: str, description: BankDescription) -> Sequence[str]:
         f"`{description.key}`",
         description.label,
         platform.replace("_", " "),
-        str(unit or ""),
+        ", ".join(description.texts or ()) or str(unit or ""),
         "yes" if description.datum.enabled else "no",
     )
 

@@ -26,6 +26,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 import custom_components.jkbms as integration
 from custom_components.jkbms.bank_descriptions import BANK
 from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.protocol.inverter.advice import KEYS as ADVICE_KEYS
 from simulator import Bank, Pack
 from simulator.can import CanBus, Dialect, parallel_bank, serve_can_tcp
 
@@ -48,7 +49,7 @@ pytestmark = [
     pytest.mark.simulated_time,
     pytest.mark.usefixtures("socket_enabled"),
 ]
-ALWAYS = {"packs_online", "packs_total"}
+ALWAYS = {"packs_online", "packs_total", *ADVICE_KEYS}
 
 
 def cells(pack: Pack) -> dict[int, float]:
@@ -168,6 +169,7 @@ async def test_a_bank_is_one_device_with_entities_that_stay(
                 "min_cell_voltage_place",
                 "max_cell_voltage",
                 "max_cell_voltage_place",
+                *ADVICE_KEYS,
             )
         }
         assert not await integration.async_remove_config_entry_device(

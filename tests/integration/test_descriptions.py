@@ -259,7 +259,11 @@ def test_every_entity_has_its_english_name() -> None:
             assert text.get("state", {}) == (t.texts or {})
         of_banks = BANK.get(platform, ())
         for b in of_banks:
-            assert texts[platform][b.translation_key] == {"name": b.label}
+            text = texts[platform][b.translation_key]
+            assert text["name"] == b.label
+            assert text.get("state", {}) == (b.texts or {})
+            if isinstance(b, BankSensorDescription):
+                assert b.options == (list(b.texts) if b.texts else None)
         assert set(texts[platform]) == {
             d.translation_key for d in (*descriptions, *traffic, *of_banks)
         }

@@ -23,9 +23,7 @@ class Bank:
         """Put packs together; without a number of them more than half are needed."""
         self.members = tuple(sorted(members, key=attrgetter("name", "pack_id")))
         self.online = tuple(member for member in self.members if member.online)
-        total = len(self.members)
-        wanted = total // 2 + 1 if needed is None else min(needed, total)
-        self.needed = max(1, wanted)
+        self.needed = needed_of(len(self.members), needed)
         """How many packs have to answer for the others to be worth telling of."""
 
     @property
@@ -85,6 +83,11 @@ class Bank:
             return None
         best: tuple[Spot, Member] = pick(spots, key=lambda each: each[0].value)
         return best
+
+
+def needed_of(total: int, wanted: int | None) -> int:
+    """Return how many of so many packs have to answer: more than half, unless told."""
+    return max(1, total // 2 + 1 if wanted is None else min(wanted, total))
 
 
 def sum_of(values: Iterable[float | None]) -> float | None:

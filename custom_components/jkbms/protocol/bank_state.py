@@ -5,7 +5,7 @@ from dataclasses import dataclass, field as dataclass_field
 from operator import attrgetter
 from typing import Any, Final
 
-from .bank import Bank
+from .bank import Bank, needed_of
 from .bank_member import Flow, Member
 from .bank_rows import COMPUTED, BankDatum, Details
 from .codecs import Value
@@ -53,10 +53,14 @@ class BankView:
     """Whether enough packs answer."""
     told: Mapping[str, Told]
     """By key."""
+    always: frozenset[str] = frozenset()
+    """Keys of what is told even while too few packs answer."""
 
     def knows(self, datum: Datum[Any]) -> bool:
         """Tell whether a value is worth telling: how many packs there are always is."""
-        return self.enough or (isinstance(datum, BankDatum) and datum.always)
+        if self.enough or datum.key in self.always:
+            return True
+        return isinstance(datum, BankDatum) and datum.always
 
 
 class BankState:
@@ -70,6 +74,10 @@ class BankState:
         """When the last reading that counts was complete."""
         self._since: dict[tuple[str, Flow], float] = {}
         """Since when a pack is left out of a direction."""
+
+    def needed(self, total: int) -> int:
+        """Return how many of so many packs have to answer."""
+        return needed_of(total, self._needed)
 
     def look(self, members: Iterable[Member], now: float) -> BankView:
         """Take into account what the packs tell now."""

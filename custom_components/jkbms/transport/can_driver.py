@@ -13,10 +13,11 @@ import logging
 import os
 from pathlib import Path
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .can_intake import Intake, PolledIntake, ReadAhead, WaitingIntake
 from .can_port import CanAdapter, CanPort, Channel
+from .can_record_bus import RecordSocket
 from .link import keep_alive
 
 if TYPE_CHECKING:
@@ -27,13 +28,27 @@ _EARLY_FRAME: Final = "'< ok >< "
 _LOGGERS: Final = ("can", "seeedbus")
 
 
+class Sender(Protocol):
+    """What of a bus a thread sends by."""
+
+    def send(self, msg: can.Message, timeout: float | None = None) -> None:
+        """Send a frame; raises whatever the backend does."""
+
+
 @contextmanager
-def opened(port: CanPort) -> Iterator[tuple[can.BusABC, Intake]]:
+def opened(port: CanPort) -> Iterator[tuple[Sender, Intake]]:
     """Open a bus and give it back; raises whatever its backend does.
 
     The first look is part of opening: an interface that is down shows only then.
     """
     can = _python_can()
+    if port.adapter is CanAdapter.CAN_TCP:
+        gateway = RecordSocket.connect(port, can.Message)
+        try:
+            yield gateway, gateway
+        finally:
+            gateway.shutdown()
+        return
     if port.traits.channel is Channel.DEVICE and not port.over_network:
         _claim(Path(str(port.channel)))
     bus = _open(port, can)

@@ -20,6 +20,8 @@ WAIT: Final = 0.2
 """Seconds for which nothing need come; as late is noticed that the bus is to be closed."""
 _READ: Final = 65_536
 _PIECE: Final = re.compile(rb"[^\r\a]+|[\r\a]")
+_JUDGED: Final = 0.03
+"""Seconds of a wait from which it tells whether a bus waits at all."""
 _MOST: Final = 1000
 """Frames taken in one go; a bus at 500 kbit/s carries some 4000 a second."""
 _FRUITLESS: Final = 256
@@ -34,7 +36,7 @@ _SPIN_SHARE: Final = 0.2
 class Intake(Protocol):
     """Takes the frames that wait in a bus."""
 
-    def take(self) -> list[can.Message]:
+    def take(self, wait: float = WAIT) -> list[can.Message]:
         """Wait a moment for a first frame and return all that are there."""
 
 
@@ -112,10 +114,10 @@ class PolledIntake:
         self._poll.register(fd, select.POLLIN)
         self._fruitless = 0
 
-    def take(self) -> list[can.Message]:
+    def take(self, wait: float = WAIT) -> list[can.Message]:
         """Wait a moment for a first frame and return all that are there."""
         messages: list[can.Message] = []
-        if not self._poll.poll(WAIT * 1000):
+        if not self._poll.poll(wait * 1000):
             self._fruitless = 0
             return messages
         if self._ahead is not None:
@@ -152,18 +154,20 @@ class WaitingIntake:
         self._early = 0
         self._spins = 0
 
-    def take(self) -> list[can.Message]:
+    def take(self, wait: float = WAIT) -> list[can.Message]:
         """Wait a moment for a first frame and return all that are there."""
         if self._connection is not None:
-            if not self._poll.poll(WAIT * 1000):
+            if not self._poll.poll(wait * 1000):
                 return []
             if not self._connection.recv(1, socket.MSG_PEEK):
                 # python-can would read nothing, again and again, with a whole core.
                 raise OSError(errno.EPIPE, "closed by the other side")
         begin, worked = time.monotonic(), time.thread_time()
-        message = self._bus.recv(WAIT if self._connection is None else 0)
+        message = self._bus.recv(wait if self._connection is None else 0)
         if message is None:
-            self._doubt(time.monotonic() - begin, time.thread_time() - worked)
+            if wait >= _JUDGED:
+                waited, busy = time.monotonic() - begin, time.thread_time() - worked
+                self._doubt(wait, waited, busy)
             return []
         self._early = self._spins = 0
         messages = []
@@ -174,9 +178,9 @@ class WaitingIntake:
             message = self._bus.recv(0)
         return messages
 
-    def _doubt(self, waited: float, worked: float) -> None:
+    def _doubt(self, wait: float, waited: float, worked: float) -> None:
         """Raise OSError where not a silent bus but a dead one gave nothing."""
-        self._early = self._early + 1 if waited < WAIT / 2 else 0
-        self._spins = self._spins + 1 if worked > WAIT * _SPIN_SHARE else 0
+        self._early = self._early + 1 if waited < wait / 2 else 0
+        self._spins = self._spins + 1 if worked > wait * _SPIN_SHARE else 0
         if self._early >= _EARLY or self._spins >= _SPINS:
             raise OSError(errno.EIO, "it does not wait, and there is no frame")

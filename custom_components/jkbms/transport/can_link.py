@@ -8,7 +8,7 @@ from ..protocol.can.message import CanMessage
 from .can_counts import CanCounts
 from .can_port import CanAdapter, CanPort
 from .can_record import RecordFramer, encode
-from .can_thread import PAUSE, CanThread
+from .can_thread import PAUSE, CanThread, Speaker
 from .link import Link, LinkError, LinkFault
 
 ACKNOWLEDGEMENT: Final = CanMessage(0x305, bytes(8), False)
@@ -45,16 +45,21 @@ class CanLink:
         receive: Callable[[list[CanMessage]], None],
         lost: Callable[[Exception | None], None],
         counts: CanCounts | None = None,
+        speaker: Speaker | None = None,
     ) -> Self:
-        """Open the bus; raises LinkError."""
+        """Open the bus; raises LinkError. A speaker says on it what it has to say."""
         if port.traits.bitrate and port.bitrate is None:
             # A guess would disturb a bus that works at another rate.
             raise LinkError(LinkFault.INVALID_ADDRESS, "its bit rate is not known yet")
         link = cls(lost, counts or CanCounts())
-        opener = (
-            _RecordBus.open if port.adapter is CanAdapter.CAN_TCP else CanThread.open
-        )
-        link._bus = await opener(port, link.counts, receive, link._ended)
+        if port.adapter is CanAdapter.CAN_TCP and speaker is None:
+            bus = _RecordBus.open(port, link.counts, receive, link._ended)
+            link._bus = await bus
+        else:
+            # Who speaks does so whatever the event loop is busy with.
+            link._bus = await CanThread.open(
+                port, link.counts, receive, link._ended, speaker
+            )
         if port.acknowledge:
             link._acknowledge()
         return link
@@ -89,9 +94,10 @@ class CanLink:
 class CanLine:
     """The way to a bus, to be opened as often as needed; its counts go on."""
 
-    def __init__(self, port: CanPort) -> None:
-        """Name the way."""
+    def __init__(self, port: CanPort, speaker: Speaker | None = None) -> None:
+        """Name the way, and who speaks there."""
         self.port = port
+        self._speaker = speaker
         self.counts = CanCounts()
 
     async def open(
@@ -100,7 +106,7 @@ class CanLine:
         lost: Callable[[Exception | None], None],
     ) -> CanLink:
         """Open the bus; raises LinkError."""
-        return await CanLink.open(self.port, receive, lost, self.counts)
+        return await CanLink.open(self.port, receive, lost, self.counts, self._speaker)
 
 
 class _RecordBus:

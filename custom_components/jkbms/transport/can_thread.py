@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from ..protocol.can.message import CanMessage
 from .can_counts import CanCounts
-from .can_driver import opened
+from .can_driver import Sender, opened
 from .can_faults import ending_error, opening_error
+from .can_intake import WAIT
 from .can_port import CanAdapter, CanPort
 from .link import LinkError, LinkFault, fault_of
 
@@ -22,6 +23,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 5.0
 _SEND_TIMEOUT: Final = 0.5
+_LAST_WORDS: Final = 0.1
 PAUSE: Final = 0.05
 """Seconds between two batches: 16 packs wake the event loop 20 times a second, not 550."""
 _CROWD: Final = 100
@@ -37,6 +39,25 @@ _left_behind: dict[str, threading.Thread] = {}
 """Threads that are stuck in a driver, by the name of their port."""
 
 
+class Speaker(Protocol):
+    """Who has something to say on a bus, at times of its own; driven by the thread alone."""
+
+    def begin(self, now: float) -> None:
+        """Begin on a bus that was opened."""
+
+    def hear(self, messages: Iterable[CanMessage], now: float) -> None:
+        """Take note of what others say."""
+
+    def due(self, now: float) -> float:
+        """Return when to call `advance` next, at the latest."""
+
+    def advance(self, now: float) -> list[CanMessage]:
+        """Return what is to be sent now."""
+
+    def farewell(self, now: float) -> list[CanMessage]:
+        """Return what to send before the bus is closed."""
+
+
 class CanThread:
     """Reads a bus; every exception of its backend ends it."""
 
@@ -46,13 +67,17 @@ class CanThread:
         counts: CanCounts,
         receive: Callable[[list[CanMessage]], None],
         lost: Callable[[Exception | None], None],
+        speaker: Speaker | None = None,
     ) -> None:
         """Prepare a bus; `open` makes one."""
         self._port = port
+        self._speaker = speaker
         self._counts = counts
         self._receive = receive
         self._lost = lost
         self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        """Whose time the values carry that are spoken of; it may be read by any thread."""
         self._opened: asyncio.Future[LinkError | None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._closing = threading.Event()
@@ -72,9 +97,10 @@ class CanThread:
         counts: CanCounts,
         receive: Callable[[list[CanMessage]], None],
         lost: Callable[[Exception | None], None],
+        speaker: Speaker | None = None,
     ) -> Self:
         """Open the bus; raises LinkError."""
-        bus = cls(port, counts, receive, lost)
+        bus = cls(port, counts, receive, lost, speaker)
         try:
             async with asyncio.timeout(_OPEN_TIMEOUT):
                 await bus._start()
@@ -137,12 +163,15 @@ class CanThread:
                 opening = False
                 self._tell(self._has_opened, None)
                 self._heard = time.monotonic()
+                if self._speaker is not None:
+                    self._speaker.begin(self._clock())
                 while True:
                     self._pass_on(messages)
-                    if self._closing.wait(PAUSE if len(messages) < _CROWD else 0):
+                    if self._closing.wait(self._pause(len(messages))):
                         break
                     self._send_all(bus)
-                    messages = intake.take()
+                    messages = intake.take(self._patience())
+                self._say_farewell(bus)
         except Exception as raised:  # noqa: BLE001  # a backend raises whatever its driver does
             if opening:
                 error = opening_error(raised, self._port)
@@ -152,6 +181,20 @@ class CanThread:
             self._tell(self._has_opened, error)
         else:
             self._tell(self._has_ended, error)
+
+    def _pause(self, heard: int) -> float:
+        """Return how long to let messages gather; who speaks has no time for that.
+
+        Each wait may cost 5 ms where the event loop is busy: there is one per message.
+        """
+        return 0.0 if self._speaker is not None or heard >= _CROWD else PAUSE
+
+    def _patience(self) -> float:
+        """Return how long to listen, no longer than until something is to be said."""
+        if self._speaker is None:
+            return WAIT
+        now = self._clock()
+        return max(0.0, min(WAIT, self._speaker.due(now) - now))
 
     def _tell[T](self, told: Callable[[T], None], what: T) -> None:
         try:
@@ -165,6 +208,8 @@ class CanThread:
         if messages:
             self._heard = time.monotonic()
             self._errors = 0
+            if self._speaker is not None:
+                self._speaker.hear(messages, self._clock())
             self._tell(self._hand_over, messages)
         elif self._errors >= _ERRORS and time.monotonic() > self._heard + _ERRORS_FOR:
             raise LinkError(LinkFault.BUS_ERRORS, "nothing but errors on the bus")
@@ -190,21 +235,33 @@ class CanThread:
             message.arbitration_id, bytes(message.data), message.is_extended_id
         )
 
-    def _send_all(self, bus: can.BusABC) -> None:
-        if not self._unsent:
+    def _send_all(self, bus: Sender) -> None:
+        while self._unsent:
+            self._send(bus, self._unsent.popleft())
+        if self._speaker is not None:
+            for message in self._speaker.advance(self._clock()):
+                self._send(bus, message)
+
+    def _say_farewell(self, bus: Sender) -> None:
+        if self._speaker is None:
             return
+        if messages := self._speaker.farewell(self._clock()):
+            for message in messages:
+                self._send(bus, message)
+            # An adapter that is closed forgets what it has not sent yet.
+            time.sleep(_LAST_WORDS)
+
+    def _send(self, bus: Sender, message: CanMessage) -> None:
         import can  # noqa: PLC0415  # by now it is loaded
 
-        while self._unsent:
-            message = self._unsent.popleft()
-            bus.send(
-                can.Message(
-                    arbitration_id=message.id,
-                    data=message.data,
-                    is_extended_id=message.extended,
-                ),
-                _SEND_TIMEOUT,
-            )
+        bus.send(
+            can.Message(
+                arbitration_id=message.id,
+                data=message.data,
+                is_extended_id=message.extended,
+            ),
+            _SEND_TIMEOUT,
+        )
 
     # From here on: on the event loop.
 

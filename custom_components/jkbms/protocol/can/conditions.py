@@ -40,6 +40,8 @@ def of_bits(count: int) -> tuple[Condition, ...]:
     return tuple(BY_KEY[alarm.key] for alarm in WORD[:count])
 
 
+HIGH_VOLTAGE: Final = alarm("battery_overvoltage")
+LOW_VOLTAGE: Final = alarm("battery_undervoltage")
 HIGH_TEMPERATURE: Final = alarm("high_temperature")
 LOW_TEMPERATURE: Final = alarm("low_temperature")
 CELL_DIFFERENCE: Final = alarm("cell_difference")

@@ -1,6 +1,5 @@
 """What a bank tells a Growatt inverter, big endian (can.md 2.7)."""
 
-import struct
 from typing import Final
 
 from ..fields import (
@@ -23,45 +22,41 @@ from ..fields.can import (
     DISCHARGE_ENABLED,
     FORCE_CHARGE,
     MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     MODULES_TOTAL,
 )
-from .conditions import CELL_DIFFERENCE, SHORT_CIRCUIT, SYSTEM, alarm
-from .frame import Decoded
-from .parts import (
+from ..fields.settings import CELL_COUNT
+from .conditions import (
+    CELL_DIFFERENCE,
     HIGH_VOLTAGE,
     LOW_VOLTAGE,
+    SHORT_CIRCUIT,
+    SYSTEM,
+    alarm,
+)
+from .signals import (
+    Alarms,
     Bits,
-    Decode,
-    active,
+    Cells,
+    Flag,
+    Number,
+    Share,
+    Version,
+    Words,
+    at_most,
     bank_frame,
-    cell_extremes,
-    nothing,
-    text,
 )
 
 LIMITS: Final = 0x311
 MEASURED: Final = 0x313
 JK: Final = "JK"
-_WORDS: Final = struct.Struct(">HHHH")
 CHARGING: Final = 2
 DISCHARGING: Final = 3
+STANDBY: Final = 1
 STATUS_KEY: Final = "growatt_state"
 """What the bank does, which gives the current its sign; not a value to show."""
 
-
-def _limits(data: bytes) -> Decoded:
-    volts, charge, discharge, status = _WORDS.unpack_from(data)
-    return Decoded(
-        {
-            CHARGE_VOLTAGE_LIMIT.key: volts / 10,
-            CHARGE_CURRENT_LIMIT.key: charge / 10,
-            DISCHARGE_CURRENT_LIMIT.key: discharge / 10,
-            STATUS_KEY: status & 3,
-        }
-    )
-
-
-ALARMS: Final[Bits] = {
+_ALARMS: Final[Bits] = {
     (0, 7): alarm("discharge_overcurrent"),
     (0, 6): alarm("charge_overcurrent"),
     (0, 5): SHORT_CIRCUIT,
@@ -93,92 +88,105 @@ _WARNINGS: Final[Bits] = {
 }
 
 
-def _alarms(data: bytes) -> Decoded:
-    return Decoded(
-        {MODULES_TOTAL.key: data[4]},
-        active(data, ALARMS),
-        active(data, _WARNINGS),
-    )
+def _limit(key: str, offset: int) -> Number:
+    return Number(key, offset, ">H", divisor=10, rounding=at_most)
 
 
-_MEASURED: Final = struct.Struct(">hhhBB")
+def _s16(key: str, offset: int, divisor: int) -> Number:
+    return Number(key, offset, ">h", divisor=divisor)
 
 
-def _measured(data: bytes) -> Decoded:
-    volts, amperes, degrees, soc, health = _MEASURED.unpack_from(data)
-    return Decoded(
-        {
-            TOTAL_VOLTAGE.key: volts / 100,
-            CURRENT.key: amperes / 10,
-            MAX_TEMPERATURE.key: degrees / 10,
-            STATE_OF_CHARGE.key: soc,
-            STATE_OF_HEALTH.key: health & 0x7F,
-        }
-    )
+def _u16(key: str, offset: int, divisor: int = 1) -> Number:
+    return Number(key, offset, ">H", divisor=divisor)
 
 
-def _capacity(data: bytes) -> Decoded:
-    """Return capacities in 0.1 Ah, as JK sends them; others send 0.01 Ah."""
-    remaining, full, delta, cycles = _WORDS.unpack_from(data)
-    return Decoded(
-        {
-            CAPACITY_REMAINING.key: remaining / 10,
-            FULL_CHARGE_CAPACITY.key: full / 10,
-            "delta_cell_voltage": delta / 1000,
-            CHARGING_CYCLES.key: cycles,
-        }
-    )
-
-
-def _cells(first: int) -> Decode:
-    def decode(data: bytes) -> Decoded:
-        return Decoded(
-            {
-                CELL_VOLTAGES[first + n].key: raw / 1000 if raw else None
-                for n, raw in enumerate(_WORDS.unpack_from(data))
-            }
-        )
-
-    return decode
-
-
-_REQUESTS: Final = struct.Struct(">BHHBB")
-
-
-def _requests(data: bytes) -> Decoded:
-    flags, highest, lowest, highest_cell, lowest_cell = _REQUESTS.unpack_from(data)
-    return Decoded(
-        {
-            CHARGE_ENABLED.key: bool(flags & 0x80),
-            DISCHARGE_ENABLED.key: bool(flags & 0x40),
-            FORCE_CHARGE.key: bool(flags & 0x30),
-            **cell_extremes(highest, lowest),
-            "max_voltage_cell": highest_cell,
-            "min_voltage_cell": lowest_cell,
-        }
-    )
-
-
-def _maker(data: bytes) -> Decoded:
-    maker = text(data[:2])
-    return Decoded(
-        {
-            BATTERY_MAKER.key: maker,
-            # Only of JK it is known that the two bytes are those of its software.
-            SOFTWARE_VERSION.key: f"{data[2]}.{data[3]:02}" if maker == JK else None,
-        }
-    )
+def _cell(number: int, offset: int) -> Number:
+    key = CELL_VOLTAGES[number].key
+    return Number(key, offset, ">H", divisor=1000, unknown=0)
 
 
 MESSAGES: Final = (
-    bank_frame(LIMITS, "limits", 8, _limits),
-    bank_frame(0x312, "alarms", 8, _alarms),
-    bank_frame(MEASURED, "measurements", 8, _measured),
-    bank_frame(0x314, "capacity", 8, _capacity),
-    *(bank_frame(0x315 + k, f"cells {k}", 8, _cells(4 * k)) for k in range(4)),
-    bank_frame(0x319, "requests", 8, _requests),
-    bank_frame(0x320, "manufacturer", 4, _maker),
-    bank_frame(0x321, "update", 1, nothing),
-    bank_frame(0x322, "extremes", 8, nothing),
-    bank_frame(0x323, "protection", 1, nothing),
+    bank_frame(
+        LIMITS,
+        "limits",
+        8,
+        _limit(CHARGE_VOLTAGE_LIMIT.key, 0),
+        _limit(CHARGE_CURRENT_LIMIT.key, 2),
+        _limit(DISCHARGE_CURRENT_LIMIT.key, 4),
+        Share(STATUS_KEY, 6, ">H", mask=3),
+        # 0x319 tells these, too.
+        Flag(DISCHARGE_ENABLED.key, 7, 0x20, told=False),
+        Flag(CHARGE_ENABLED.key, 7, 0x40, told=False),
+    ),
+    bank_frame(
+        0x312,
+        "alarms",
+        8,
+        Alarms(_ALARMS),
+        Alarms(_WARNINGS, warns=True),
+        Number(MODULES_TOTAL.key, 4, ">B"),
+        Words(BATTERY_MAKER.key, 5, 2, told=False),
+    ),
+    bank_frame(
+        MEASURED,
+        "measurements",
+        8,
+        _s16(TOTAL_VOLTAGE.key, 0, 100),
+        _s16(CURRENT.key, 2, 10),
+        _s16(MAX_TEMPERATURE.key, 4, 10),
+        Number(STATE_OF_CHARGE.key, 6, ">B"),
+        Share(STATE_OF_HEALTH.key, 7, ">B", mask=0x7F),
+    ),
+    bank_frame(
+        0x314,
+        "capacity",
+        8,
+        # In 0.1 Ah, as JK sends them; others send 0.01 Ah.
+        _u16(CAPACITY_REMAINING.key, 0, 10),
+        _u16(FULL_CHARGE_CAPACITY.key, 2, 10),
+        _u16("delta_cell_voltage", 4, 1000),
+        _u16(CHARGING_CYCLES.key, 6),
+    ),
+    *(
+        bank_frame(
+            0x315 + k, f"cells {k}", 8, *(_cell(4 * k + n, 2 * n) for n in range(4))
+        )
+        for k in range(4)
+    ),
+    bank_frame(
+        0x319,
+        "requests",
+        8,
+        Flag(CHARGE_ENABLED.key, 0, 0x80),
+        Flag(DISCHARGE_ENABLED.key, 0, 0x40),
+        Flag(FORCE_CHARGE.key, 0, 0x30),
+        Cells(1, 3, ">H"),
+        Number("max_voltage_cell", 5, ">B"),
+        Number("min_voltage_cell", 6, ">B"),
+    ),
+    bank_frame(
+        0x320,
+        "manufacturer",
+        4,
+        Words(BATTERY_MAKER.key, 0, 2),
+        # Only of JK it is known that the two bytes are those of its software.
+        Version(SOFTWARE_VERSION.key, 2, (BATTERY_MAKER.key, JK)),
+    ),
+    bank_frame(0x321, "update", 1),
+    bank_frame(
+        0x322,
+        "extremes",
+        8,
+        Number(MAX_TEMPERATURE.key, 0, ">h", divisor=10, told=False),
+        Number(MIN_TEMPERATURE.key, 2, ">h", divisor=10, told=False),
+    ),
+    bank_frame(
+        0x323,
+        "protection",
+        1,
+        Number(CELL_COUNT.key, 0, ">B", told=False),
+        Alarms(
+            {(byte + 1, bit): one for (byte, bit), one in _ALARMS.items()}, told=False
+        ),
+    ),
 )
