@@ -52,6 +52,8 @@ class JkBmsOptionsFlow(
             return await self._async_show("init", user_input, _asking())
         if mode_of(self.config_entry) is Mode.CAN:
             return await self.async_step_can()
+        if mode_of(self.config_entry) is Mode.BLE:
+            return await self.async_step_bluetooth()
         if any(control_lines(self.config_entry)):
             return await self.async_step_controlled()
         return await self.async_step_listening()
@@ -85,6 +87,13 @@ class JkBmsOptionsFlow(
         return await self._async_show(
             "can_controlled", user_input, _hearing() | _asking()
         )
+
+    async def async_step_bluetooth(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options of a pack on Bluetooth."""
+        fields = _updating() | write_tier_field()
+        return await self._async_show("bluetooth", user_input, fields)
 
     @override
     def _known_options(self) -> Mapping[str, Any]:
@@ -136,11 +145,17 @@ def _asking() -> dict[Any, Any]:
     }
 
 
-def _hearing() -> dict[Any, Any]:
+def _updating() -> dict[Any, Any]:
     return {
         probatio.Required(
             CONF_UPDATE_INTERVAL, default=DEFAULT_UPDATE_INTERVAL
         ): probatio.All(_seconds(), probatio.Coerce(int)),
+    }
+
+
+def _hearing() -> dict[Any, Any]:
+    return {
+        **_updating(),
         probatio.Required(CONF_ACKNOWLEDGE, default=False): BooleanSelector(),
     }
 

@@ -7,10 +7,12 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
+from .protocol.ble.machine import BleMaster
 from .protocol.commands import SetClock, StartEmergency
 from .protocol.datum import Block
 from .protocol.fields import BMS_CLOCK, EMERGENCY_TIME_LEFT
 from .protocol.master import AskedStation
+from .protocol.ttl.station import TtlStation
 from .protocol.write_job import Outcome, WriteResult
 from .tiers import WriteTier, allowed_by
 from .write_errors import failure
@@ -51,10 +53,12 @@ def ask_anew(bus: BusCoordinator, pack: Pack) -> None:
             translation_placeholders={"pack": pack.name},
         )
     station, now = writer.station, bus.hass.loop.time()
-    if isinstance(station, AskedStation):
+    if isinstance(writer.master, BleMaster):
+        writer.master.ask_for((Block.SETTINGS, Block.DEVICE), now)
+    elif isinstance(station, AskedStation):
         for block in (Block.SETTINGS, Block.DEVICE):
             station.due[block] = min(station.due[block], now)
-    else:
+    elif isinstance(station, TtlStation):
         # The older protocol tells everything at once.
         station.due = min(station.due, now)
     writer.session.advance()

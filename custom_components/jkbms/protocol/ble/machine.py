@@ -90,8 +90,9 @@ class BleMaster:
         """A change that waits until the pack takes another one."""
         self._written = float("-inf")
         self._heard = now
-        self._framed = now
-        """When a frame came last, or the connection was made."""
+        self.framed: float | None = None
+        """When a frame came last."""
+        self._connected_at = now
         self._streamed = now
         """When live values came last, or were asked for."""
         self._wants_live = False
@@ -134,7 +135,7 @@ class BleMaster:
         self._connected = True
         self.framer.clear()
         self._pending = self._waiting = None
-        self._heard = self._framed = self._streamed = now
+        self._heard = self._connected_at = self._streamed = now
         self._station.misses = 0
         self._station.due = {Block.DEVICE: now, Block.SETTINGS: now + _SETTLE}
 
@@ -160,7 +161,7 @@ class BleMaster:
         order = None
         if self._connected and self._pending is None:
             order = self._next(now, events)
-        anew = self._connected and now >= self._framed + _DEAD_AFTER
+        anew = self._connected and now >= self._dead_at
         return Step(
             b"" if order is None else order.encode(), self._wake(), tuple(events), anew
         )
@@ -171,7 +172,7 @@ class BleMaster:
         for item in items:
             match item:
                 case Frame():
-                    self._framed = now
+                    self.framed = now
                     self._take_frame(item, now, events)
                 case Order() if item.ready:
                     self._take_ready(item, now, events)
@@ -348,6 +349,10 @@ class BleMaster:
     # -- when -------------------------------------------------------------------------
 
     @property
+    def _dead_at(self) -> float:
+        return max(self._connected_at, self.framed or 0.0) + _DEAD_AFTER
+
+    @property
     def _stream_due(self) -> float:
         # Where an order went unanswered its own back-off says when to ask again.
         return self._streamed + _STREAM_SILENT if not self._station.misses else _NEVER
@@ -365,7 +370,7 @@ class BleMaster:
             yield self._station.gone_at()
         if not self._connected:
             return
-        yield self._framed + _DEAD_AFTER
+        yield self._dead_at
         if self.framer.incomplete:
             yield self._heard + self._timing.gap
         if self._pending is not None:
