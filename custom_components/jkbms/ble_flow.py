@@ -3,7 +3,7 @@
 from abc import abstractmethod
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from homeassistant.config_entries import ConfigFlowContext, ConfigFlowResult
 from homeassistant.const import CONF_ADDRESS
@@ -26,9 +26,6 @@ from .tier_flow import write_tier_field
 from .transport.link import LinkError, LinkFault
 from .transport.radio import async_meet
 
-if TYPE_CHECKING:
-    from homeassistant.components.bluetooth import BluetoothServiceInfoBleak
-
 _LOGGER = logging.getLogger(__name__)
 _ERRORS: Final = {
     LinkFault.LOST: "ble_lost",
@@ -36,6 +33,15 @@ _ERRORS: Final = {
     LinkFault.FAILED: "ble_failed",
 }
 """Faults whose words on a wire do not fit."""
+
+
+class Advertised(Protocol):
+    """What an advertisement tells of a pack; no module of Bluetooth is needed for it."""
+
+    address: str
+    name: str
+    rssi: int
+    """dBm."""
 
 
 class BleFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
@@ -72,7 +78,7 @@ class BleFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         """Create the entry, after a second question where one is due."""
 
     async def async_step_bluetooth(
-        self, discovery_info: BluetoothServiceInfoBleak
+        self, discovery_info: Advertised
     ) -> ConfigFlowResult:
         """Offer a pack that was found by itself."""
         await self._async_refuse_ble(discovery_info.address)
