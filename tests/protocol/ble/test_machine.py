@@ -269,3 +269,13 @@ def test_logs_and_orders_of_others_are_no_answers() -> None:
         link.now, bytes.fromhex("AA5590EB9700000000000000000000000000" + "0011")
     )
     assert link.values == before
+
+
+def test_the_rest_of_a_frame_that_does_not_come_is_given_up() -> None:
+    link = settled(link_to())
+    link.gatt.mute = True
+    live = link.gatt.pack.frame(SimBlock.LIVE)
+    link.master.advance(link.now, live[:200])
+    lost = link.master.framer.discarded
+    link.run(3.0)
+    assert link.master.framer.discarded == lost + 200

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 import pytest
 
 from custom_components.jkbms.protocol.ble.frames import IDLE, Order
@@ -56,6 +56,7 @@ def _found(items: list[Item]) -> list[int | str]:
     return [found for found in types(items) if found != "Lost"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=40))
 def test_any_cuts_bring_the_same(sizes: list[int]) -> None:
     whole = SETTINGS + READY + IDLE + LIVE + IDLE + LIVE + READY
@@ -142,6 +143,7 @@ def test_a_frame_of_an_unknown_kind_and_a_damaged_order_are_lost() -> None:
     assert types(fed(READY[:5] + b"\x0e" + READY[6:])) == ["Lost"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=900))
 def test_nothing_is_lost_whatever_comes(data: bytes) -> None:
     told = sum(

@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 
+from custom_components.jkbms.protocol.ble.frames import Order
+from custom_components.jkbms.protocol.ble.registers import order_for
 from custom_components.jkbms.protocol.ble.station import ADDRESS
+from custom_components.jkbms.protocol.budget import WriteBudget
 from custom_components.jkbms.protocol.commands import SetClock, StartEmergency
 from custom_components.jkbms.protocol.fields import BY_KEY, writable
+from custom_components.jkbms.protocol.jobs import job_of
+from custom_components.jkbms.protocol.layout import Layout
 from custom_components.jkbms.protocol.settings_job import Transaction
+from custom_components.jkbms.protocol.state import BmsState
 from custom_components.jkbms.protocol.station import Settled, Written
 from custom_components.jkbms.protocol.write_job import Outcome
 from custom_components.jkbms.protocol.writing import Change
@@ -251,6 +257,14 @@ def test_commands_are_not_for_older_boards() -> None:
     assert changes(link) == []
 
 
+def test_a_command_has_no_order_on_other_boards() -> None:
+    job = job_of(StartEmergency(ADDRESS), BmsState(), WriteBudget())
+    request = StartEmergency(ADDRESS).request()
+    assert order_for(job, request, Layout.JK02_32S) == Order(0x6B, b"\x01\0\0\0")
+    for layout in (Layout.JK02_24S, Layout.JK04, None):
+        assert order_for(job, request, layout) is None
+
+
 def test_changes_are_given_up_with_the_connection() -> None:
     link = settled(link_to())
     link.master.submit(Change(ADDRESS, BY_KEY["balancer"], False))
@@ -269,6 +283,7 @@ def test_a_cancelled_transaction_is_put_back() -> None:
     link.master.submit(wishes)
     while not changes(link):
         link.run(0.01)
+    link.master.cancel(together(("balancer", False)))
     link.master.cancel(wishes)
     link.run_until(lambda e: isinstance(e, Settled))
     assert link.gatt.pack.number_of("balance_trigger") == before

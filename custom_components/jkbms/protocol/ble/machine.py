@@ -320,7 +320,7 @@ class BleMaster:
                 return self._ask(block, now, job)
             case Write(request):
                 order = order_for(job, request, self._station.layout)
-                assert order is not None
+                assert order is not None, "only what this layout has begins"
                 self.budget.spend(ADDRESS, request.register, now)
                 self._waiting = job, order
                 return self._next(now, events)

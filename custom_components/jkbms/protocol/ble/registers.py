@@ -143,8 +143,8 @@ def order_for(job: Job, request: WriteRequest, layout: Layout | None) -> Order |
     """Return what does over Bluetooth what a request does on RS485."""
     match job:
         case WriteJob() | SettingsJob():
-            if (change := job.change) is None:
-                return None
+            change = job.change
+            assert change is not None
             return order_of(change.field, change.value, layout)
         case _ if layout is not Layout.JK02_32S:
             return None
