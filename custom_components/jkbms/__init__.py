@@ -12,6 +12,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .bank_coordinator import BankConfigEntry, BankCoordinator, is_bank
 from .bank_members import offer_bank
+from .bluetooth_use import async_port
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
 from .issues import clear_issues
@@ -30,7 +31,7 @@ PLATFORMS = [
     Platform.SENSOR,
     Platform.SWITCH,
 ]
-_MODELS = {Mode.CAN: "CAN bus", Mode.TTL: "4E 57 line"}
+_MODELS = {Mode.CAN: "CAN bus", Mode.TTL: "4E 57 line", Mode.BLE: "Bluetooth"}
 BANK_PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
 
 
@@ -83,7 +84,7 @@ async def async_setup_entry(
         model=_MODELS.get(mode_of(entry), "RS485 bus"),
     )
     _follow_changes(hass, entry)
-    coordinator = BusCoordinator(hass, entry)
+    coordinator = BusCoordinator(hass, entry, await async_port(hass, entry))
     await coordinator.memory.async_recall()
     await coordinator.async_start()
     entry.runtime_data = coordinator

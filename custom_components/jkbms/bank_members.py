@@ -62,19 +62,13 @@ def known_packs(hass: HomeAssistant) -> Iterator[KnownPack]:
 def all_packs(hass: HomeAssistant) -> list[KnownPack]:
     """Return all packs, each once; what a disabled bus has is not in use.
 
-    One that is set up on two buses is known by its serial number. The bank that speaks
-    to an inverter is no pack: it is those packs once more.
+    The bank that speaks to an inverter is no pack: it is those packs once more.
     """
-    met: set[str] = set()
-    packs = []
-    for pack in known_packs(hass):
-        serial: str | None = pack.subentry.data.get(CONF_SERIAL_NUMBER)
-        if pack.bus.disabled_by or pack.is_whole_bank or serial in met:
-            continue
-        if serial is not None:
-            met.add(serial)
-        packs.append(pack)
-    return packs
+    return _each_once(
+        pack
+        for pack in known_packs(hass)
+        if not (pack.bus.disabled_by or pack.is_whole_bank)
+    )
 
 
 @callback
@@ -83,7 +77,25 @@ def packs_of(hass: HomeAssistant, options: Mapping[str, Any]) -> list[KnownPack]
     chosen: list[str] | None = options.get(CONF_PACKS)
     if chosen is None:
         return all_packs(hass)
-    return [p for p in known_packs(hass) if p.subentry.subentry_id in chosen]
+    wanted = (p for p in known_packs(hass) if p.subentry.subentry_id in chosen)
+    return _each_once(wanted)
+
+
+def _each_once(packs: Iterable[KnownPack]) -> list[KnownPack]:
+    """Return the packs without those that are there twice, known by their serial numbers.
+
+    One that is set up on a wire and on Bluetooth is taken from the wire.
+    """
+    met: set[str] = set()
+    once = []
+    for pack in sorted(packs, key=lambda pack: mode_of(pack.bus) is Mode.BLE):
+        serial: str | None = pack.subentry.data.get(CONF_SERIAL_NUMBER)
+        if serial is not None:
+            if serial in met:
+                continue
+            met.add(serial)
+        once.append(pack)
+    return once
 
 
 def names_of(packs: Iterable[KnownPack]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
+from homeassistant.components.switch import SwitchEntityDescription
 from homeassistant.const import (
     EntityCategory,
     UnitOfElectricCurrent,
@@ -28,8 +29,11 @@ from .protocol.inverter.teller import Phase
 from .transport.health import Health, Kind
 
 _ALL: Final = frozenset(Kind)
-_WIRE: Final = frozenset({Kind.ASKING, Kind.LISTENING})
-_ASKING: Final = frozenset({Kind.ASKING})
+_RADIO: Final = frozenset({Kind.BLUETOOTH})
+_LINE: Final = frozenset({Kind.ASKING, Kind.LISTENING})
+_WIRE: Final = _LINE | _RADIO
+_MASTER: Final = frozenset({Kind.ASKING})
+_ASKING: Final = _MASTER | _RADIO
 _LISTENING: Final = frozenset({Kind.LISTENING})
 _RISING: Final = SensorStateClass.TOTAL_INCREASING
 _MEASUREMENT: Final = SensorStateClass.MEASUREMENT
@@ -51,6 +55,13 @@ HEALTH_TEXTS: Final[Mapping[str, str]] = {
     Health.BUSY: "In use: stop the other program that uses the port",
     Health.INTERFACE_DOWN: "CAN interface down: bring it up on the host",
     Health.BUS_ERRORS: "CAN errors: check the bit rate, H and L",
+    Health.OUT_OF_RANGE: "Not seen: switch the pack on, close the phone app, bring the adapter closer",
+    Health.IN_USE: "Does not let us in: close the phone app, bring the adapter closer",
+    Health.NO_SLOT: "No free connection: add a Bluetooth proxy",
+    Health.NO_ADAPTER: "No Bluetooth: set it up in Home Assistant",
+    Health.UNPAIRED: "To be paired: see Repairs",
+    Health.NO_BMS: "No BMS: another device answers",
+    Health.RELEASED: "Released: turn the switch Connection on when the phone app is done",
     Health.FAILED: "Failed: see the log",
 }
 """What each state of a bus is called, with what to do."""
@@ -58,6 +69,7 @@ MODE_TEXTS: Final[Mapping[str, str]] = {
     "asking": "Asking",
     "listening": "Listening",
     "can": "CAN",
+    "bluetooth": "Bluetooth",
     "conflict": "Giving way to another master",
 }
 
@@ -90,6 +102,13 @@ class TrafficBinarySensorDescription(TrafficDescription, BinarySensorEntityDescr
     """A binary sensor that tells of the traffic."""
 
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficSwitchDescription(TrafficDescription, SwitchEntityDescription):
+    """A switch of the bus itself."""
+
+    entity_category: EntityCategory | None = EntityCategory.CONFIG
 
 
 def _counter(
@@ -149,7 +168,7 @@ TRAFFIC_SENSORS: Final = (
         native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
         state_class=_MEASUREMENT,
         suggested_display_precision=1,
-        kinds=_WIRE,
+        kinds=_LINE,
     ),
     TrafficSensorDescription(
         key="reconnects",
@@ -304,12 +323,20 @@ FOREIGN_MASTER: Final = TrafficBinarySensorDescription(
     translation_key="bus_foreign_master",
     label="Another master",
     device_class=BinarySensorDeviceClass.PROBLEM,
-    kinds=_ASKING,
+    kinds=_MASTER,
     entity_registry_enabled_default=False,
 )
 TRAFFIC_BINARY_SENSORS: Final = (CONNECTION, FOREIGN_MASTER, INVERTER_LINK)
+CONNECTED: Final = TrafficSwitchDescription(
+    key="connection",
+    translation_key="bus_connected",
+    label="Connection",
+    kinds=_RADIO,
+)
+TRAFFIC_SWITCHES: Final = (CONNECTED,)
 TRAFFIC: Final[Mapping[str, tuple[TrafficDescription, ...]]] = {
     "binary_sensor": TRAFFIC_BINARY_SENSORS,
     "sensor": (*TRAFFIC_SENSORS, *INVERTER_SENSORS),
+    "switch": TRAFFIC_SWITCHES,
 }
 """All of them by platform."""

@@ -5,6 +5,7 @@ from typing import Any, override
 
 from homeassistant.components.binary_sensor import BinarySensorEntity
 from homeassistant.components.sensor import SensorEntity
+from homeassistant.components.switch import SwitchEntity
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity
@@ -17,9 +18,11 @@ from .bus_descriptions import (
     MODE,
     TRAFFIC_BINARY_SENSORS,
     TRAFFIC_SENSORS,
+    TRAFFIC_SWITCHES,
     TrafficBinarySensorDescription,
     TrafficDescription,
     TrafficSensorDescription,
+    TrafficSwitchDescription,
 )
 from .const import DOMAIN
 from .coordinator import BusCoordinator, JkBmsConfigEntry
@@ -193,6 +196,34 @@ class TrafficBinarySensor(TrafficEntity, BinarySensorEntity):
         return self.reading
 
 
+class ConnectionSwitch(TrafficEntity, SwitchEntity):
+    """Whether Home Assistant holds the one connection that a pack allows."""
+
+    entity_description: TrafficSwitchDescription
+
+    @property
+    @override
+    def reading(self) -> bool:
+        """Whether it is wanted."""
+        return self.bus.port is not None and not self.bus.port.released
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Whether it is wanted."""
+        return self.reading
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Connect."""
+        self.bus.async_connect(True)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Disconnect, so that the phone app can connect."""
+        self.bus.async_connect(False)
+
+
 def _delivers(bus: BusCoordinator, pack: Pack | None, kinds: frozenset[Kind]) -> bool:
     """Tell whether there is something to tell; a control line is asked."""
     controlled = pack is not None and pack.control is not None
@@ -272,3 +303,16 @@ def add_traffic_binary_sensors(
 ) -> None:
     """Add the binary sensors of a bus."""
     _add(entry, async_add_entities, TRAFFIC_BINARY_SENSORS, _binary_sensor)
+
+
+def _switch(
+    bus: BusCoordinator, description: TrafficSwitchDescription, pack: Pack | None
+) -> ConnectionSwitch:
+    return ConnectionSwitch(bus, description, pack)
+
+
+def add_traffic_switches(
+    entry: JkBmsConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Add the switches of a bus."""
+    _add(entry, async_add_entities, TRAFFIC_SWITCHES, _switch)

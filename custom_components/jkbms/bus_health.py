@@ -15,6 +15,8 @@ from .issues import (
     raise_trouble,
     raise_write_ignored,
 )
+from .protocol.ble.machine import BleMaster
+from .protocol.ble.station import BleStation
 from .protocol.can.machine import CanListener
 from .protocol.datum import Block
 from .protocol.frames import trigger
@@ -179,9 +181,13 @@ class BusHealth:
                     last_heard = max(answers, default=None)
         elif isinstance(machine, TtlMaster):
             yielded = machine.yielded
+        elif isinstance(machine, BleMaster):
+            # The text of its module is not the pack's.
+            last_heard = machine.framed
         return Sample(
             status=status,
             yielded=yielded,
+            released=bus.port is not None and bus.port.released,
             heard=heard,
             last_heard=last_heard,
             useless=_discarded(machine),
@@ -194,7 +200,7 @@ class BusHealth:
     def _raw(self) -> bytes:
         tape = self._bus.tape
         # What garbles a line of the older protocol cannot be that it is spoken there.
-        older = isinstance(self._bus.machine, TtlMaster)
+        older = isinstance(self._bus.machine, TtlMaster | BleMaster)
         return tape.raw() if isinstance(tape, ByteTape) and not older else b""
 
     def _shown(self) -> Iterable[Message]:
@@ -242,10 +248,10 @@ def _wall(at: float, now: float) -> datetime:
     return dt_util.utc_from_timestamp(time.time() - (now - at)).replace(microsecond=0)
 
 
-def _discarded(machine: Master | TtlMaster | Listener) -> int:
+def _discarded(machine: Master | TtlMaster | BleMaster | Listener) -> int:
     if isinstance(machine, Listener):
         return machine.discarded
-    if isinstance(machine, TtlMaster):
+    if isinstance(machine, TtlMaster | BleMaster):
         return machine.framer.discarded
     return machine.line.traffic[Traffic.DISCARDED]
 
@@ -255,7 +261,9 @@ def _pack_counts(pack: Pack, now: float) -> dict[str, Count]:
     if pack.control is not None:
         stations.append(pack.control)
     heard = [s.heard for s in stations if s.heard is not None]
-    asked = [s for s in stations if isinstance(s, AskedStation | TtlStation)]
+    asked = [
+        s for s in stations if isinstance(s, AskedStation | TtlStation | BleStation)
+    ]
     worst = [s.patience.worst for s in asked if s.patience.worst is not None]
     return {
         "frames_ok": sum(s.counts.ok for s in stations),
@@ -273,5 +281,7 @@ def _kind(bus: BusCoordinator) -> Kind:
             return Kind.ASKING
         case CanListener():
             return Kind.CAN
+        case BleMaster():
+            return Kind.BLUETOOTH
         case _:
             return Kind.LISTENING

@@ -16,6 +16,7 @@ from .issues import (
     raise_settings_drift,
     raise_write_loop,
 )
+from .protocol.ble.machine import BleMaster
 from .protocol.datum import Field
 from .protocol.master import Master
 from .protocol.settings_diff import Difference, differences
@@ -97,7 +98,7 @@ class Changes:
                 self._make(pack, writer, transaction, context)
             )
         except asyncio.CancelledError:
-            if isinstance(writer.master, Master):
+            if isinstance(writer.master, Master | BleMaster):
                 writer.master.cancel(transaction)
                 writer.session.advance()
             raise
@@ -133,7 +134,7 @@ class Changes:
         context: Context | None,
     ) -> SettingsReport:
         with self._changing(pack, transaction.changes):
-            if isinstance(writer.master, Master):
+            if isinstance(writer.master, Master | BleMaster):
                 report = await writer.session.settle(transaction)
             else:
                 report = await _one_by_one(writer.session, transaction)

@@ -5,6 +5,7 @@ from typing import Any, Final, override
 
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
+    SOURCE_USER,
     ConfigEntry,
     ConfigFlow,
     ConfigFlowContext,
@@ -25,6 +26,8 @@ import probatio
 
 from .bank_flow import BankFlow
 from .bank_members import FEWEST_PACKS, bank_entries, known_packs
+from .ble_flow import BleFlow, async_meet_at
+from .bluetooth_use import has_bluetooth
 from .bus_flow import addresses_after, is_met, moves, paused
 from .can_flow import CanFlow, shown
 from .const import (
@@ -43,9 +46,20 @@ from .const import (
 from .control_flow import ControlLineFlow
 from .inverter_flow import InverterForm
 from .line_flow import LineFlow
-from .mode import ASKING, Mode, bus_data, can_data, can_port, device_of, mode_of
+from .mode import (
+    ASKING,
+    Mode,
+    ble_address,
+    ble_data,
+    bus_data,
+    can_data,
+    can_port,
+    device_of,
+    mode_of,
+)
 from .options_flow import JkBmsOptionsFlow
 from .ports import async_name
+from .protocol.ble.station import ADDRESS as BLE_ADDRESS
 from .protocol.can.machine import BANK_ADDRESS
 from .protocol.can.survey import CanFinding
 from .protocol.state import BmsState
@@ -88,6 +102,7 @@ _NEVER_ANYWAY: Final = (
 class JkBmsConfigFlow(
     LineFlow[ConfigFlowContext, ConfigFlowResult, str],
     CanFlow,
+    BleFlow,
     BankFlow,
     InverterForm[ConfigFlowContext, ConfigFlowResult, str],
     TierForm[ConfigFlowContext, ConfigFlowResult, str],
@@ -116,7 +131,7 @@ class JkBmsConfigFlow(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Return the flows that add a BMS, or a line on which to ask those heard."""
-        if mode_of(config_entry) is Mode.BANK:
+        if mode_of(config_entry) in (Mode.BANK, Mode.BLE):
             return {}
         flows: dict[str, type[ConfigSubentryFlow]] = {SUBENTRY_BMS: BmsSubentryFlow}
         if mode_of(config_entry) not in ASKING:
@@ -129,6 +144,8 @@ class JkBmsConfigFlow(
     ) -> ConfigFlowResult:
         """Ask what kind of bus it is, or whether it is a bank of packs that are known."""
         kinds = ["rs485", "can"]
+        if has_bluetooth(self.hass):
+            kinds.append("ble")
         if len(list(known_packs(self.hass))) >= FEWEST_PACKS:
             kinds.append("bank")
         return self.async_show_menu(step_id="user", menu_options=kinds)
@@ -149,6 +166,11 @@ class JkBmsConfigFlow(
         if mode_of(entry) is Mode.CAN:
             self._can_port = can_port(entry)
             return await self.async_step_can()
+        if mode_of(entry) is Mode.BLE:
+            if not has_bluetooth(self.hass):
+                return self.async_abort(reason="no_bluetooth")
+            self._ble_address = ble_address(entry)
+            return await self.async_step_ble()
         self._device = self._device or self._get_reconfigure_entry().data[CONF_DEVICE]
         return await self._async_ask_port("reconfigure", user_input)
 
@@ -262,6 +284,8 @@ class JkBmsConfigFlow(
 
     @override
     async def _async_take_confirmed(self, values: dict[str, Any]) -> ConfigFlowResult:
+        if self._ble_address is not None:
+            return self._create_ble(WriteTier(values[CONF_WRITE_TIER]))
         titles = self._titles()
         wanted = sorted(map(int, values[CONF_PACKS]))
         return await self._async_create(
@@ -387,6 +411,79 @@ class JkBmsConfigFlow(
         if port.traits.channel is Channel.DEVICE and port.channel is not None:
             return await async_name(self.hass, port.channel)
         return shown(port)
+
+    @override
+    async def _async_refuse_ble(self, address: str) -> None:
+        if self.source == SOURCE_RECONFIGURE:
+            return await self._async_refuse_used(ble_data(address)[CONF_DEVICE])
+        await self.async_set_unique_id(
+            address, raise_on_progress=self.source != SOURCE_USER
+        )
+        self._abort_if_unique_id_configured(error="already_configured_ble")
+        return None
+
+    @override
+    async def _async_meet(self, address: str) -> BmsState:
+        async with paused(self.hass, self._paused_entry()):
+            return await async_meet_at(self, address)
+
+    @override
+    async def _async_met(self) -> str:
+        if self.source != SOURCE_RECONFIGURE:
+            return "ble_known" if self._owner_of_serial() else "ble_confirm"
+        serial = self._ble_state.identity.serial_number
+        known = [p.data for p in bms_subentries(self._get_reconfigure_entry())]
+        if any(p.get(CONF_SERIAL_NUMBER) not in (None, serial) for p in known):
+            return "ble_stranger"
+        return "ble_use"
+
+    async def async_step_ble_stranger(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Say that it is not the pack of the entry."""
+        return self._show_ble("ble_stranger", ("ble", "ble_use"))
+
+    async def async_step_ble_use(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Give the entry the pack that was chosen."""
+        assert self._ble_address is not None
+        entry = self._get_reconfigure_entry()
+        for subentry in bms_subentries(entry):
+            data = subentry_data(BLE_ADDRESS, self._ble_state, self._ble_state.features)
+            self.hass.config_entries.async_update_subentry(entry, subentry, data=data)
+        return self.async_update_and_abort(
+            entry, data=ble_data(self._ble_address), unique_id=self._ble_address
+        )
+
+    @override
+    async def _async_take_tier_of_ble(
+        self, user_input: dict[str, Any]
+    ) -> ConfigFlowResult:
+        return await self._async_take_tier(user_input, before=WriteTier.OFF)
+
+    def _create_ble(self, allowed: WriteTier) -> ConfigFlowResult:
+        assert self._ble_address is not None
+        state = self._ble_state
+        title = suggested_title(BLE_ADDRESS, state)
+        if title == heard_title(BLE_ADDRESS):
+            title = self._ble_name
+        return self.async_create_entry(
+            title=self._ble_name,
+            data=ble_data(self._ble_address),
+            options={
+                CONF_UPDATE_INTERVAL: DEFAULT_UPDATE_INTERVAL,
+                CONF_WRITE_TIER: allowed.value,
+            },
+            subentries=[
+                ConfigSubentryData(
+                    subentry_type=SUBENTRY_BMS,
+                    title=title,
+                    data=subentry_data(BLE_ADDRESS, state, state.features),
+                    unique_id=None,
+                )
+            ],
+        )
 
     @override
     def _choices(self, step: str) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from .issues import (
     raise_control_stranger,
 )
 from .line_coordinator import LineCoordinator
+from .protocol.ble.machine import BleMaster
+from .protocol.ble.station import BleStation
 from .protocol.datum import Block
 from .protocol.identity import is_comparable, is_same_bms
 from .protocol.master import AskedStation, Master, Plan
@@ -49,8 +51,8 @@ class Writer:
     """Where a setting of a pack can be changed."""
 
     session: Session[Any]
-    master: Master | TtlMaster
-    station: AskedStation | TtlStation
+    master: Master | TtlMaster | BleMaster
+    station: AskedStation | TtlStation | BleStation
 
 
 def plan_of(entry: ConfigEntry[Any]) -> Plan:

@@ -32,13 +32,15 @@ from .issues import (
     raise_foreign_master,
     raise_shared_address,
 )
-from .line_coordinator import LineCoordinator
+from .line_coordinator import LineCoordinator, Machine
 from .memory import Memory
 from .mode import Mode, can_port, mode_of
 from .newcomers import Newcomers
 from .pack import Pack
 from .pack_actions import ask_anew, set_clock
 from .protocol.attribution import MASTER
+from .protocol.ble.machine import BleMaster
+from .protocol.ble.registers import offers
 from .protocol.can.machine import CanListener
 from .protocol.datum import Block, Datum, Field
 from .protocol.features import Features
@@ -69,6 +71,7 @@ from .subentries import (
 from .tiers import allowed_by, allows
 from .transport.can_link import CanLine
 from .transport.link import line_at, timing_of
+from .transport.radio import RadioPort
 from .transport.session import LinkState, Opener
 
 _LOGGER = logging.getLogger(__name__)
@@ -94,19 +97,27 @@ class Watch:
     keys: frozenset[str]
 
 
-class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener]):
+class BusCoordinator(LineCoordinator[Machine]):
     """Owns the line of one config entry and the packs on it."""
 
     config_entry: JkBmsConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: JkBmsConfigEntry) -> None:
-        """Prepare the bus; nothing is opened yet."""
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: JkBmsConfigEntry,
+        port: RadioPort | None = None,
+    ) -> None:
+        """Prepare the bus; nothing is opened yet. A pack on Bluetooth has a port to it."""
         url: str = entry.data[CONF_DEVICE]
         opener: Opener[Any]
-        machine: Master | TtlMaster | Listener | CanListener
+        machine: Machine
+        self.port = port
         self.inverter: InverterTelling | None = None
         """What an inverter on this bus is told, if it is."""
-        if mode_of(entry) is Mode.CAN:
+        if port is not None:
+            opener, machine = port.open, _ble_machine(entry, hass.loop.time())
+        elif mode_of(entry) is Mode.CAN:
             if CONF_INVERTER in entry.options:
                 self.inverter = InverterTelling(hass, entry)
             teller = self.inverter.teller if self.inverter is not None else None
@@ -192,18 +203,21 @@ class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener
 
     def takes(self, field: Datum[Any], features: Features) -> bool:
         """Tell whether a pack lets the setting be changed by the protocol of its line."""
-        if not isinstance(self.machine, TtlMaster):
-            return True
-        return isinstance(field, Field) and takes(field, features.firmware)
+        if isinstance(self.machine, TtlMaster):
+            return isinstance(field, Field) and takes(field, features.firmware)
+        if isinstance(self.machine, BleMaster):
+            return isinstance(field, Field) and offers(field, features)
+        return True
 
     def writer(self, pack: Pack) -> Writer | None:
         """Return where a setting of the pack can be changed now."""
         for control in self.controls.values():
             if pack.control is not None and control.reaches(pack):
                 return Writer(control.session, control.machine, pack.control)
-        if isinstance(self.machine, Master | TtlMaster) and not pack.mistaken:
-            station = self.machine.stations[pack.address]
-            return Writer(self.session, self.machine, station)
+        machine = self.machine
+        if isinstance(machine, Master | TtlMaster | BleMaster) and not pack.mistaken:
+            station = machine.stations[pack.address]
+            return Writer(self.session, machine, station)
         return None
 
     async def async_start(self) -> None:
@@ -295,6 +309,9 @@ class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener
         elif isinstance(self.machine, TtlMaster):
             self.machine.ask_now(self.hass.loop.time())
             self.session.advance()
+        elif isinstance(self.machine, BleMaster):
+            # The next live values are at most half a second away.
+            self.machine.ask_now()
 
     @override
     @callback
@@ -318,6 +335,17 @@ class BusCoordinator(LineCoordinator[Master | TtlMaster | Listener | CanListener
                 listening[key].remove(update_callback)
 
         return remove
+
+    @callback
+    def async_connect(self, wanted: bool) -> None:
+        """Connect to a pack on Bluetooth, or leave it to somebody else."""
+        assert self.port is not None
+        if wanted:
+            self.port.take_back()
+        else:
+            self.port.release()
+        self.watch.judge()
+        self.async_update_listeners()
 
     @callback
     def async_follow_packs(self, call: Callable[[Pack], None]) -> Callable[[], None]:
@@ -487,6 +515,13 @@ def _can_machine(entry: ConfigEntry[Any]) -> CanListener:
     return CanListener(
         addresses, interval=float(seconds), hears_extended=not only_standard
     )
+
+
+def _ble_machine(entry: ConfigEntry[Any], now: float) -> BleMaster:
+    """Return who asks the pack of an entry over Bluetooth."""
+    addresses = [pack.data[CONF_ADDRESS] for pack in bms_subentries(entry)]
+    seconds = entry.options.get(CONF_UPDATE_INTERVAL, DEFAULT_UPDATE_INTERVAL)
+    return BleMaster(addresses, now, interval=float(seconds))
 
 
 def _wire_machine(

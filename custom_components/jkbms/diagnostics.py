@@ -14,22 +14,25 @@ from .bank_coordinator import BankConfigEntry, BankCoordinator, is_bank
 from .const import CONF_CAN, CONF_CHANNEL, CONF_SERIAL_NUMBER
 from .control import ControlCoordinator
 from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .line_coordinator import Machine
 from .mode import Mode, mode_of
 from .pack import Pack
 from .protocol.approach import Approach
 from .protocol.bank_state import BANK_DATA
+from .protocol.ble.machine import BleMaster
+from .protocol.ble.station import BleStation
 from .protocol.can.machine import CanListener
 from .protocol.datum import Quantity
 from .protocol.derived import DERIVED
 from .protocol.fields import CAN, FIELDS, TTL
 from .protocol.inverter.advice import ADVICE
-from .protocol.listener import Listener
 from .protocol.masking import masked_frame
 from .protocol.master import AskedStation, Master
 from .protocol.recording import LABEL
 from .protocol.station import Station
 from .protocol.ttl.machine import TtlMaster
 from .protocol.ttl.station import TtlStation
+from .transport.tape import ByteTape
 
 _TO_REDACT: Final = {CONF_SERIAL_NUMBER}
 _PRIVATE: Final = {datum.key for datum in (*FIELDS, *TTL) if datum.private}
@@ -165,13 +168,23 @@ def _line(
             "reconnects": session.reconnects,
         },
         **_machine(now, coordinator.machine),
+        **_notifications(coordinator),
         LABEL: coordinator.tape.lines(time.time() - now),
     }
 
 
-def _machine(
-    now: float, machine: Master | TtlMaster | Listener | CanListener
-) -> dict[str, Any]:
+def _notifications(
+    coordinator: BusCoordinator | ControlCoordinator,
+) -> dict[str, list[int]]:
+    """Return how long the notifications of a connection were: its messages do not show it."""
+    if not isinstance(coordinator.machine, BleMaster):
+        return {}
+    assert isinstance(coordinator.tape, ByteTape)
+    pieces = coordinator.tape.pieces()
+    return {"notifications": [len(p.data) for p in pieces if p.data and not p.sent]}
+
+
+def _machine(now: float, machine: Machine) -> dict[str, Any]:
     if isinstance(machine, CanListener):
         return {
             "dialect": machine.dialect,
@@ -196,6 +209,12 @@ def _machine(
             "discarded_bytes": machine.framer.discarded,
             "interval": machine.interval,
         }
+    if isinstance(machine, BleMaster):
+        return {
+            "discarded_bytes": machine.framer.discarded,
+            "idle_texts": machine.framer.idle,
+            "interval": machine.interval,
+        }
     heard = machine.master_heard
     inquirer = machine.inquirer
     return {
@@ -214,6 +233,14 @@ def _pacing(station: Station) -> dict[str, Any]:
             "cycle": station.cycle,
             "misses": station.misses,
             "unknown_ids": {f"{n:02X}": count for n, count in station.unknown.items()},
+        }
+    if isinstance(station, BleStation):
+        return {
+            "layout_agreed": station.layout,
+            "timeout": station.patience.timeout,
+            "slowest_answer": station.patience.worst,
+            "cycle": station.cycle,
+            "misses": station.misses,
         }
     if not isinstance(station, AskedStation):
         return {"cycle": station.cycle}

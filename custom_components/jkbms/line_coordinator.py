@@ -10,6 +10,8 @@ from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
 from .const import DOMAIN
+from .protocol.ble.machine import BleMaster
+from .protocol.ble.masking import BleMasker
 from .protocol.can.machine import CanListener
 from .protocol.listener import Listener
 from .protocol.master import Master
@@ -24,9 +26,10 @@ from .transport.tape import ByteTape, CanTape
 _LOGGER = logging.getLogger(__name__)
 
 
-class LineCoordinator[MachineT: Master | TtlMaster | Listener | CanListener](
-    DataUpdateCoordinator[None]
-):
+type Machine = Master | TtlMaster | BleMaster | Listener | CanListener
+
+
+class LineCoordinator[MachineT: Machine](DataUpdateCoordinator[None]):
     """Holds one line of a config entry and feeds its machine."""
 
     def __init__(
@@ -52,10 +55,17 @@ class LineCoordinator[MachineT: Master | TtlMaster | Listener | CanListener](
             self.tape = CanTape()
         elif isinstance(machine, TtlMaster):
             self.tape = ByteTape(TtlMasker)
+        elif isinstance(machine, BleMaster):
+            self.tape = ByteTape(BleMasker, together=0.0)
         else:
             self.tape = ByteTape()
         self.session: Session[Any] = Session(
-            opener, machine, self._on_events, self._on_status, self.tape
+            opener,
+            machine,
+            self._on_events,
+            self._on_status,
+            self.tape,
+            dear=isinstance(machine, BleMaster),
         )
         self.recording: Recording | None = None
         """What is being recorded just now."""
@@ -115,7 +125,9 @@ class LineCoordinator[MachineT: Master | TtlMaster | Listener | CanListener](
 
     def _went_down(self, status: LinkStatus) -> None:
         self.last_update_success = False
-        _LOGGER.warning(
+        wanted = status.fault is LinkFault.RELEASED
+        _LOGGER.log(
+            logging.INFO if wanted else logging.WARNING,
             "%s: the line is down (%s: %s); trying again until it is back",
             self.name,
             status.fault,

@@ -21,12 +21,16 @@ class Mode(StrEnum):
     """It hears what another master asks; it sends nothing, ever."""
     TTL = "ttl"
     """It asks in the older protocol `4E 57`."""
+    BLE = "ble"
+    """It asks the one pack of a Bluetooth connection."""
     CAN = "can"
     """It hears what packs, or a bank, say on CAN by themselves."""
     BANK = "bank"
     """Packs of other entries, looked at together."""
 
 
+_RADIO: Final = "ble://"
+"""How the address of a pack on Bluetooth begins where the port of a line would be."""
 ASKING: Final = (Mode.MASTER, Mode.TTL)
 """Modes in which Home Assistant asks, and nobody else may."""
 
@@ -46,6 +50,17 @@ def bus_data(device: str, mode: Mode) -> dict[str, Any]:
 def can_data(port: CanPort) -> dict[str, Any]:
     """Return the data of the entry of a CAN bus."""
     return {CONF_DEVICE: port.name, CONF_MODE: Mode.CAN, CONF_CAN: port.dump()}
+
+
+def ble_data(address: str) -> dict[str, Any]:
+    """Return the data of the entry of a pack on Bluetooth."""
+    return bus_data(f"{_RADIO}{address}", Mode.BLE)
+
+
+def ble_address(entry: ConfigEntry[Any]) -> str:
+    """Return the Bluetooth address of the pack of an entry."""
+    device: str = entry.data[CONF_DEVICE]
+    return device.removeprefix(_RADIO)
 
 
 def bank_data() -> dict[str, Any]:

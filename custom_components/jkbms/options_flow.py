@@ -59,6 +59,8 @@ class JkBmsOptionsFlow(
             if self._told_inverter() or bank_entries(self.hass):
                 return await self.async_step_can_menu()
             return await self.async_step_can()
+        if mode_of(self.config_entry) is Mode.BLE:
+            return await self.async_step_bluetooth()
         if any(control_lines(self.config_entry)):
             return await self.async_step_controlled()
         return await self.async_step_listening()
@@ -113,6 +115,13 @@ class JkBmsOptionsFlow(
             user_input,
             _hearing(speaks=bool(self._told_inverter())) | _asking(),
         )
+
+    async def async_step_bluetooth(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Show the options of a pack on Bluetooth."""
+        fields = _updating() | write_tier_field()
+        return await self._async_show("bluetooth", user_input, fields)
 
     @override
     def _told_inverter(self) -> Mapping[str, Any]:
@@ -183,12 +192,16 @@ def _asking() -> dict[Any, Any]:
     }
 
 
-def _hearing(*, speaks: bool) -> dict[Any, Any]:
-    fields: dict[Any, Any] = {
+def _updating() -> dict[Any, Any]:
+    return {
         probatio.Required(
             CONF_UPDATE_INTERVAL, default=DEFAULT_UPDATE_INTERVAL
         ): probatio.All(_seconds(), probatio.Coerce(int)),
     }
+
+
+def _hearing(*, speaks: bool) -> dict[Any, Any]:
+    fields = _updating()
     if not speaks:
         # Who speaks as a battery does not answer like an inverter.
         fields[probatio.Required(CONF_ACKNOWLEDGE, default=False)] = BooleanSelector()

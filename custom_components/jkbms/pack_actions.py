@@ -6,10 +6,12 @@ from homeassistant.core import Context
 from homeassistant.util import dt as dt_util
 
 from .errors import failure, refusal
+from .protocol.ble.machine import BleMaster
 from .protocol.commands import SetClock, StartEmergency
 from .protocol.datum import Block
 from .protocol.fields import BMS_CLOCK, EMERGENCY_TIME_LEFT
 from .protocol.master import AskedStation
+from .protocol.ttl.station import TtlStation
 from .protocol.write_job import Outcome, WriteResult
 from .tiers import WriteTier, allowed_by
 from .wording import action_name, name_of
@@ -45,10 +47,12 @@ def ask_anew(bus: BusCoordinator, pack: Pack) -> None:
         key = "refresh_unreachable" if writer is None else "refresh_foreign_master"
         raise failure(key, pack=pack.name)
     station, now = writer.station, bus.hass.loop.time()
-    if isinstance(station, AskedStation):
+    if isinstance(writer.master, BleMaster):
+        writer.master.ask_for((Block.SETTINGS, Block.DEVICE), now)
+    elif isinstance(station, AskedStation):
         for block in (Block.SETTINGS, Block.DEVICE):
             station.due[block] = min(station.due[block], now)
-    else:
+    elif isinstance(station, TtlStation):
         # The older protocol tells everything at once.
         station.due = min(station.due, now)
     writer.session.advance()

@@ -6,6 +6,7 @@ from homeassistant.components.switch import SwitchEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .bus_entity import add_traffic_switches
 from .coordinator import JkBmsConfigEntry
 from .descriptions import SWITCHES, PackSwitchDescription
 from .entity import PackControl, async_add_pack_entities
@@ -18,7 +19,8 @@ async def async_setup_entry(
     entry: JkBmsConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the switches of all packs that can be asked."""
+    """Add the switches of all packs that can be asked, and of their bus."""
+    add_traffic_switches(entry, async_add_entities)
     await async_add_pack_entities(entry, async_add_entities, SWITCHES, PackSwitch)
 
 

@@ -57,13 +57,13 @@ from custom_components.jkbms.protocol.recording import (
     pieces,
 )
 from custom_components.jkbms.protocol.stream import Framer
-from scripts.lib import ttl
+from scripts.lib import ble, ttl
 from scripts.lib.candump import Dump
 
 type Line = dict[str, Any]
 type Summary = Callable[[Counter[str], set[int]], str]
 
-PROTOCOLS: Final = ("rs485", "can", "ttl")
+PROTOCOLS: Final = ("rs485", "ble", "can", "ttl")
 
 
 class UsageError(Exception):
@@ -178,7 +178,7 @@ class Describer:
     def _values(
         self, frame: Frame, block: Block, layout: Layout | None, address: int | None
     ) -> Line:
-        if layout is None or layout is Layout.JK04:
+        if layout is None:
             return {}
         known = None if address is None else self._firmware.get(address)
         decoded = decode_block(
@@ -188,9 +188,9 @@ class Describer:
         values: Line = {key: decoded[key] for key in order}
         match block:
             case Block.LIVE:
-                alarms = active(int(values[ALARM_BITMASK.key]))
                 values |= derive(values)
-                values["alarms"] = [alarm.key for alarm in alarms]
+                if (word := values.get(ALARM_BITMASK.key)) is not None:
+                    values["alarms"] = [alarm.key for alarm in active(int(word))]
             case Block.DEVICE:
                 firmware = Firmware.parse(values[SOFTWARE_VERSION.key])
                 if address is not None and firmware is not None:
@@ -356,7 +356,8 @@ def _read_can(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
     return lines, dump.summary
 
 
-def _read_ttl(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
+def _read_pieces(path: str, *, raw: bool) -> tuple[list[Piece], Summary]:
+    """Return what a recording holds, or bytes that came at once."""
     content = _content(path)
     if not raw and (recorded := _recorded_pieces(path, content)) is not None:
         told = [piece for line in recorded.values() for piece in line]
@@ -364,10 +365,25 @@ def _read_ttl(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
     else:
         data = content if raw else _unhex(path, content)
         told, size = [Piece(0.0, False, data)], len(data)
-    return map(_shown, ttl.describe(told)), partial(summary, size)
+    return told, partial(summary, size)
 
 
-_READERS: Final = {"rs485": _read_rs485, "can": _read_can, "ttl": _read_ttl}
+def _read_ttl(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
+    told, sum_up = _read_pieces(path, raw=raw)
+    return map(_shown, ttl.describe(told)), sum_up
+
+
+def _read_ble(path: str, *, raw: bool) -> tuple[Iterator[Line], Summary]:
+    told, sum_up = _read_pieces(path, raw=raw)
+    return map(_shown, ble.describe(told, Describer().line)), sum_up
+
+
+_READERS: Final = {
+    "rs485": _read_rs485,
+    "ble": _read_ble,
+    "can": _read_can,
+    "ttl": _read_ttl,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -150,3 +150,42 @@ def can_messages() -> tuple[CanCapture, ...]:
         )
         for item in json.loads((FOLDER / "can.json").read_text(encoding="utf-8"))
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BleCapture:
+    """What a Bluetooth connection carried, with only what its source states about it."""
+
+    id: str
+    source: str
+    data: bytes
+    chunks: tuple[int, ...]
+    """The sizes of the notifications; none where the bytes are an order."""
+    orders: tuple[bytes, ...]
+    """What the phone sent meanwhile."""
+    expected: Mapping[str, Any]
+
+    @property
+    def notifications(self) -> list[bytes]:
+        """The bytes as they came."""
+        ends = [sum(self.chunks[: n + 1]) for n in range(len(self.chunks))]
+        return [
+            self.data[end - size : end]
+            for end, size in zip(ends, self.chunks, strict=True)
+        ]
+
+
+@cache
+def ble_streams() -> tuple[BleCapture, ...]:
+    """Return a recorded stream with its packet boundaries, and recorded orders."""
+    return tuple(
+        BleCapture(
+            id=item["id"],
+            source=item["source"],
+            data=bytes.fromhex(item["hex"]),
+            chunks=tuple(item.get("chunks", ())),
+            orders=tuple(map(bytes.fromhex, item.get("writes_hex", ()))),
+            expected=item["expected"],
+        )
+        for item in json.loads((FOLDER / "ble.json").read_text(encoding="utf-8"))
+    )

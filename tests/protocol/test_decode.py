@@ -1,5 +1,6 @@
 """`scripts/decode`: captured bytes into lines of JSON, without Home Assistant."""
 
+from collections import Counter
 from io import BytesIO, TextIOWrapper
 import json
 import os
@@ -24,7 +25,7 @@ from custom_components.jkbms.protocol.frames import (
 from scripts.lib.decode import describe, main
 from simulator import PASSWORD, PIN
 
-from ..captures import bus_streams, frames, golden_frames
+from ..captures import ble_streams, bus_streams, frames, golden_frames
 from .helpers import answer_of, frame_of, pack
 
 ROOT: Final = Path(__file__).parents[2]
@@ -81,7 +82,7 @@ def test_binary_is_read_from_the_standard_input() -> None:
         ((), b"\xff\xfe\x55", "--raw reads binary"),
         (("nowhere.txt",), b"", "nowhere.txt cannot be read"),
         ((".",), b"", "cannot be read"),
-        (("--protocol", "ble"), b"", "choose from"),
+        (("--protocol", "zigbee"), b"", "choose from"),
         (("--nonsense",), b"", "unrecognized arguments"),
         (("a", "b"), b"", "unrecognized arguments"),
     ],
@@ -253,9 +254,13 @@ def test_every_captured_frame_is_told_in_plain_json(capture: Any) -> None:
                 assert repr(value) != "-0.0"
 
 
-def test_the_oldest_boards_are_named_and_not_decoded() -> None:
+def test_the_oldest_boards_are_named_and_tell_what_they_have() -> None:
     (capture,) = (c for c in frames() if c.id == "syssi-jk04-cell")
-    assert lines(capture.data) == [{"type": "live", "layout": "jk04", "values": {}}]
+    (line,) = lines(capture.data)
+    assert (line["type"], line["layout"]) == ("live", "jk04")
+    assert line["values"]["total_voltage"] == 53.691
+    assert "current" not in line["values"]
+    assert "alarms" not in line["values"]
 
 
 def test_a_frame_of_no_known_layout_says_so() -> None:
@@ -378,3 +383,31 @@ def test_secrets_never_leave_the_decoder() -> None:
     for secret in (PIN, PASSWORD):
         assert secret not in text
         assert secret.encode().hex() not in text
+
+
+def test_a_bluetooth_recording_is_decoded() -> None:
+    stream = next(c for c in ble_streams() if c.chunks)
+    told = printed(run("--protocol", "ble", stdin=stream.data.hex().encode()))
+    kinds = Counter(line["type"] for line in told)
+    assert kinds == {"live": 8, "settings": 3, "ack": 4, "discarded": 1}
+    assert {line["layout"] for line in told if "values" in line} == {"jk02_32s"}
+
+
+def test_orders_and_idle_text_on_bluetooth_are_named() -> None:
+    stream, order, *_ = ble_streams()
+    recording = "\n".join(
+        (
+            f"(1.5) out {stream.orders[0].hex()}",
+            f"(1.6) in {stream.data[:20].hex()}",
+            "(1.7) in 41540D0A",
+            f"(2.0) in {order.data.hex()}",
+        )
+    )
+    told = printed(run("--protocol", "ble", stdin=recording.encode()))
+    asked = {"type": "request", "register": 0x97, "data": "", "block": "device"}
+    assert told == [
+        {"time": 1.5, **asked},
+        {"time": 1.6, "type": "ack", "accepted": True},
+        {"time": 1.7, "type": "idle", "bytes": 4},
+        {"time": 2.0, "type": "request", "register": 0x6E, "data": "3a"},
+    ]

@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from custom_components.jkbms.protocol.codecs import Single
 from custom_components.jkbms.protocol.datum import Block, Firmware
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS_OF
 from custom_components.jkbms.protocol.frames import build_frame
@@ -90,9 +91,78 @@ def test_an_older_board_does_not_have_every_row(key: str) -> None:
     assert place(BY_KEY[key], Layout.JK02_24S) is None
 
 
-def test_the_oldest_boards_have_no_row() -> None:
-    for block in Block:
-        assert all(place(f, Layout.JK04) is None for f in FIELDS_OF[block])
+@pytest.mark.parametrize(
+    ("key", "frame_offset", "code"),
+    [
+        # ble.md 5.4, 5.5.
+        ("cell_voltage_1", 6, "f"),
+        ("cell_voltage_24", 98, "f"),
+        ("cell_resistance_1", 102, "f"),
+        ("bms_average_cell_voltage", 202, "f"),
+        ("cell_presence", 214, "I"),
+        ("balancing_state", 220, "B"),
+        ("balancing_current", 222, "f"),
+        ("total_runtime", 286, "I"),
+        ("cell_count", 34, "B"),
+        ("power_off_voltage", 38, "f"),
+        ("balance_starting_voltage", 98, "f"),
+        ("balance_trigger_voltage", 106, "f"),
+        ("max_balance_current", 110, "f"),
+        ("balancer", 114, "B"),
+        ("serial_number", 86, "16s"),
+    ],
+)
+def test_a_row_of_the_oldest_boards_is_where_the_table_says(
+    key: str, frame_offset: int, code: str
+) -> None:
+    where = place(BY_KEY[key], Layout.JK04)
+    assert where == (frame_offset - 6, code)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["current", "state_of_charge", "total_voltage", "cell_voltage_25", "cell_ovp"],
+)
+def test_the_oldest_boards_do_not_have_most_rows(key: str) -> None:
+    assert place(BY_KEY[key], Layout.JK04) is None
+
+
+def test_a_recorded_frame_of_the_oldest_board_says_what_its_board_did() -> None:
+    # A B2A16S of 3.3.0 that balances (ble.md 5.4).
+    frame = bytes.fromhex(
+        "55AAEB900206298B5D409E0A5740BE225740B6655940BBE35740B9A45840"
+        "D43E5A4016AE59407EF2564035C6594055DE5940D67D594055DE5940B665"
+        "594035C65940940E5A400000000000000000000000000000000000000000"
+        "000000000000000000000000E815053EA4B1103E9A921F3E832C1F3E4B3E"
+        "E13D6EE3D83D3A5EC43D59FCC53D3E34E23D411A1A3E5A8A0C3E85470F3E"
+        "1E360E3E4B9FE73D9D4AEE3D752DE63D0000000000000000000000000000"
+        "00000000000000000000000000000000000000000000974D59406015D33D"
+        "00000000FFFF000000080201004003C000000000000000D8B2294B400000"
+        "00000000000000000000000000000000000000000101CC00000000000000"
+        "0000000000000000000000000000000098FA0700000000000030224000DC"
+    )
+    assert len(frame) == 300
+    assert sum(frame[:-1]) % 256 == frame[-1]
+    assert recognise(frame) is Layout.JK04
+    values = decode_block(frame, Block.LIVE, Layout.JK04, offset=6)
+    assert values["cell_voltage_1"] == 3.4616
+    assert values["cell_voltage_9"] == 3.3586
+    assert values["cell_voltage_17"] is None
+    assert values["cell_resistance_2"] == 141.3
+    assert values["balancing_state"] == 2
+    assert values["balancing_current"] == -2.051
+    assert values["total_runtime"] == 522_904
+    assert values["total_voltage"] == pytest.approx(16 * 3.3954, abs=0.01)
+
+
+def test_a_number_that_is_none_is_unknown() -> None:
+    block = bytearray(293)
+    block[208] = 0b11
+    block[0:8] = bytes.fromhex("0000C07F0000807F")
+    values = decode_block(bytes(block), Block.LIVE, Layout.JK04)
+    assert values["cell_voltage_1"] is None
+    assert values["cell_voltage_2"] is None
+    assert Single("f").decode(b"") is None
 
 
 def test_a_log_has_no_layout() -> None:

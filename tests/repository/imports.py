@@ -15,6 +15,11 @@ CONFIG_FLOW: Final = f"{PACKAGE}.config_flow"
 DESCRIPTIONS: Final = f"{PACKAGE}.descriptions"
 ENTITY: Final = f"{PACKAGE}.entity"
 
+# Only these two know Bluetooth: everything else runs where there is none.
+BLUETOOTH: Final = ("bleak", "bleak_retry_connector")
+_OF_BLUETOOTH: Final = (*BLUETOOTH, "habluetooth", "homeassistant.components.bluetooth")
+_KNOWS_BLUETOOTH: Final = (f"{PACKAGE}.ble", f"{TRANSPORT}.ble")
+
 # Home Assistant's names for the modules that hold entities.
 PLATFORMS: Final = tuple(
     f"{PACKAGE}.{name}"
@@ -52,6 +57,8 @@ class Rule:
     says: str
     modules: tuple[str, ...]
     allows: Callable[[str], bool]
+    besides: tuple[str, ...] = ()
+    """Modules that the rule does not hold for."""
 
 
 RULES: Final = (
@@ -61,11 +68,12 @@ RULES: Final = (
         allows=lambda name: is_standard_library(name) or within(name, PROTOCOL),
     ),
     Rule(
-        says="transport imports the standard library, serialx, python-can, pymodbus, protocol and itself",
+        says="transport imports the standard library, serialx, python-can, pymodbus, bleak, protocol and itself",
         modules=(TRANSPORT,),
         allows=lambda name: (
             is_standard_library(name)
             or within(name, "serialx", "can", "pymodbus", PROTOCOL, TRANSPORT)
+            or within(name, *BLUETOOTH)
         ),
     ),
     Rule(
@@ -91,6 +99,12 @@ RULES: Final = (
         says="entities do not import transport or the config flow",
         modules=(*PLATFORMS, ENTITY),
         allows=lambda name: not within(name, TRANSPORT, CONFIG_FLOW),
+    ),
+    Rule(
+        says="only the two modules of Bluetooth import anything of it",
+        modules=(PACKAGE,),
+        allows=lambda name: not within(name, *_OF_BLUETOOTH, *_KNOWS_BLUETOOTH),
+        besides=_KNOWS_BLUETOOTH,
     ),
     Rule(
         says="the simulator imports the standard library and itself",
@@ -158,6 +172,7 @@ def violations(root: Path, rules: tuple[Rule, ...] = RULES) -> list[str]:
         for path in sources(root)
         for rule in rules
         if within(module_name(path, root), *rule.modules)
+        and not within(module_name(path, root), *rule.besides)
         for line, name in imported(path, root)
         if not rule.allows(name)
     ]

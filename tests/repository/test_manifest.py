@@ -98,6 +98,7 @@ def test_the_manifest_follows_hassfest() -> None:
         ("integration_type", "bus"),
         ("categories", ["energy"]),
         ("after_dependencies", "recorder"),
+        ("dhcp", []),
         ("dependencies", "usb"),
         ("requirements", ["serialx >=1.11.0"]),
         ("requirements", ["serialx==1.11.0"]),

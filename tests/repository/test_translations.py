@@ -29,6 +29,7 @@ OTHERS: Final = sorted(
 NAMES: Final = frozenset(
     {
         "baud",
+        "bluetooth",
         "canable",
         "canalyst",
         "candlelight",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+import math
 import struct
 from typing import Final, Literal, override
 
@@ -53,6 +54,20 @@ class Scaled(Codec[float]):
     @override
     def encode(self, value: float) -> int:
         return round(value * self.divisor)
+
+
+@dataclass(frozen=True, slots=True)
+class Single(Codec[float]):
+    """A floating point number of the oldest boards (ble.md 5.3); `factor` makes it our unit."""
+
+    factor: float = 1.0
+    digits: int = 4
+
+    @override
+    def decode(self, raw: Raw) -> float | None:
+        if not isinstance(raw, float) or not math.isfinite(raw):
+            return None
+        return round(raw * self.factor, self.digits)
 
 
 @dataclass(frozen=True, slots=True)

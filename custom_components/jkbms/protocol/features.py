@@ -15,6 +15,7 @@ from .fields import (
     HEATING_CURRENT,
     TTL,
 )
+from .layout import Layout
 
 _PROBES: Final = tuple(
     field.key for field in FIELDS if field.hardware is Hardware.PROBE
@@ -38,9 +39,11 @@ class Features:
     heater: bool
     firmware: Firmware | None
     keys: tuple[str, ...] = ()
-    """What it tells on CAN or by the protocol `4E 57`, sorted."""
+    """What it tells on CAN, by the protocol `4E 57` or in an older layout, sorted."""
     has_blocks: bool = True
-    """Whether its blocks can be read, on RS485."""
+    """Whether its blocks can be read as on RS485."""
+    layout: Layout | None = None
+    """The generation of its frames, where it is one with fewer values."""
 
     @classmethod
     def of(
@@ -51,6 +54,7 @@ class Features:
         *,
         heater: bool,
         keys: Iterable[str] | None = None,
+        layout: Layout | None = None,
     ) -> Self:
         """Return the features that the values tell of: all blocks, or keys elsewhere."""
         return cls(
@@ -60,12 +64,13 @@ class Features:
             firmware=firmware,
             keys=() if keys is None else tuple(sorted(keys)),
             has_blocks=keys is None,
+            layout=layout,
         )
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Self:
         """Return what `dump` has stored."""
-        keys = data.get("keys")
+        keys, layout = data.get("keys"), data.get("layout")
         return cls(
             cells=tuple(data["cells"]),
             probes=tuple(data["probes"]),
@@ -73,6 +78,7 @@ class Features:
             firmware=Firmware.parse(data["firmware"]),
             keys=() if keys is None else tuple(keys),
             has_blocks=data.get("has_blocks", keys is None),
+            layout=None if layout is None else Layout(layout),
         )
 
     def dump(self) -> dict[str, Any]:
@@ -84,6 +90,7 @@ class Features:
             "heater": self.heater,
             "firmware": None if self.firmware is None else str(self.firmware),
             **(on_can if self.keys or not self.has_blocks else {}),
+            **({} if self.layout is None else {"layout": str(self.layout)}),
         }
 
     def has(self, datum: Datum[Any]) -> bool:
@@ -128,4 +135,5 @@ class Features:
             firmware=other.firmware or self.firmware,
             keys=tuple(sorted({*self.keys, *other.keys})),
             has_blocks=self.has_blocks or other.has_blocks,
+            layout=other.layout or self.layout,
         )

@@ -8,14 +8,16 @@ from .commands import ClockJob, Command, EmergencyJob, SetClock, StartEmergency
 from .settings_job import SettingsJob, Transaction
 from .state import BmsState
 from .station import Settled, Written
-from .write_job import WriteJob
+from .write_job import Takes, WriteJob, can_have
 from .writing import Change
 
 type Job = WriteJob | ClockJob | EmergencyJob | SettingsJob
 type Wish = Change | Command | Transaction
 
 
-def job_of(wish: Wish, state: BmsState, budget: WriteBudget) -> Job:
+def job_of(
+    wish: Wish, state: BmsState, budget: WriteBudget, takes: Takes = can_have
+) -> Job:
     """Return the work that a wish is, given what is known of the BMS."""
     layout, firmware, known = state.layout, state.firmware, frozenset(state.seen)
     match wish:
@@ -26,9 +28,12 @@ def job_of(wish: Wish, state: BmsState, budget: WriteBudget) -> Job:
                 firmware,
                 known=wish.field.block in known,
                 budget=budget,
+                takes=takes,
             )
         case Transaction():
-            return SettingsJob(wish, layout, firmware, known=known, budget=budget)
+            return SettingsJob(
+                wish, layout, firmware, known=known, budget=budget, takes=takes
+            )
         case SetClock():
             return ClockJob(wish, layout, firmware)
         case StartEmergency():

@@ -7,7 +7,7 @@ from functools import cache
 import struct
 from typing import Any, Final, cast
 
-from .codecs import BIG, LITTLE, Bit, ByteOrder, Flag, Raw, Scaled, Value
+from .codecs import BIG, LITTLE, Bit, ByteOrder, Codec, Flag, Raw, Scaled, Value
 from .datum import Block, Field, Firmware, Role
 from .fields import (
     ALARM_BITMASK,
@@ -17,7 +17,9 @@ from .fields import (
     FIELDS,
     FIELDS_OF,
     MOS_TEMPERATURE,
+    TOTAL_VOLTAGE,
 )
+from .fields.jk04 import JK04
 from .frames import FRAME_SIZE
 
 FRAME_HEAD: Final = 6
@@ -32,7 +34,7 @@ class Layout(StrEnum):
     JK02_24S = "jk02_24s"
     """Software 4 to 10: the same rows, closer together."""
     JK04 = "jk04"
-    """Software 3: another format altogether; recognised, not decoded."""
+    """Software 3: floating point numbers, and neither current nor charge."""
 
 
 _LIVE_24S_LAST: Final = 0x12F0
@@ -98,8 +100,19 @@ def place(field: Field[Any], layout: Layout) -> tuple[int, str] | None:
             return field.offset, field.codec.code
         case Layout.JK02_24S:
             return _place_24s(field)
+        case Layout.JK04 if field.block is Block.DEVICE:
+            # The device info of both older boards is alike (ble.md 5.6).
+            return _place_24s(field)
         case _:
-            return None
+            where = JK04.get(field.key)
+            return None if where is None else (where.offset, where.codec.code)
+
+
+def codec_at(field: Field[Any], layout: Layout) -> Codec[Any]:
+    """Return how a row is written in this layout."""
+    if layout is Layout.JK04 and (where := JK04.get(field.key)) is not None:
+        return where.codec
+    return field.codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,7 @@ def _plan(
     others: list[tuple[str, int, Callable[[Raw], Value]]] = []
     for field, where in placed.items():
         key, at = field.key, index[where]
-        match field.codec:
+        match codec_at(field, layout):
             case Scaled(unknown=int(unknown), divisor=divisor):
                 probes.append((key, at, divisor, unknown))
             case Scaled(divisor=1):
@@ -208,6 +221,11 @@ def decode_block(
     values |= plan.absent
     if block is Block.LIVE:
         _forget_absent_cells(values)
+        if layout is Layout.JK04:
+            # It tells no voltage of the pack: its cells are in series (ble.md 5.3).
+            volts = (values[voltage.key] for voltage, _ in _CELLS)
+            numbers = [v for v in volts if isinstance(v, int | float)]
+            values[TOTAL_VOLTAGE.key] = round(sum(numbers), 3)
     return values
 
 
@@ -315,5 +333,14 @@ def _mask_fits(frame: bytes, *, cells: int, mask_at: int) -> bool:
 
 
 def _looks_like_jk04(frame: bytes) -> bool:
-    first = struct.unpack_from("<2f", frame, FRAME_HEAD)
-    return all(0.5 <= volts <= 5 for volts in first)
+    """Tell whether just the cells of the mask have a voltage, as floating point numbers."""
+    volts = struct.unpack_from("<24f", frame, FRAME_HEAD)
+    (mask,) = struct.unpack_from("<I", frame, 214)
+    named = [volt for n, volt in enumerate(volts) if mask >> n & 1]
+    absent = [volt for n, volt in enumerate(volts) if not mask >> n & 1]
+    return (
+        bool(named)
+        and not mask >> 24
+        and not any(absent)
+        and all(0.5 <= volt <= 5 for volt in named)
+    )

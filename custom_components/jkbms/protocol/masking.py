@@ -106,7 +106,7 @@ def _masked_registers(register: int | None, data: bytes) -> bytes:
     )
 
 
-def _is_disguised(frame: Frame) -> bool:
+def is_disguised(frame: Frame) -> bool:
     """Tell whether it says to be another frame than the device info and has text as that.
 
     Damage may change the type, and the sum fits by chance.
@@ -161,7 +161,7 @@ class Masker:
         match item:
             case Discarded():
                 return Message(time, sent, masked_run(raw), damaged=True)
-            case Frame() if _is_disguised(item):
+            case Frame() if is_disguised(item):
                 return Message(time, sent, masked_run(raw), damaged=True)
             case Frame(data):
                 return Message(time, sent, masked_frame(data), frame=True)

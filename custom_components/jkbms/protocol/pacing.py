@@ -42,6 +42,8 @@ SERIAL: Final = Timing(answer=0.5, gap=0.1)
 NETWORK: Final = Timing(answer=1.0, gap=1.0)
 MODBUS_TCP: Final = Timing(answer=2.5, gap=0.1, least=1.0, registers=True)
 """Its gateway waits for a BMS itself, some of them for 2 s, and takes nothing else meanwhile."""
+BLUETOOTH: Final = Timing(answer=3.0, gap=2.0, least=2.0)
+"""A proxy may hold notifications back for a second, and more while it scans."""
 
 
 class Pace:

@@ -17,7 +17,16 @@ from .layout import FRAME_HEAD, Layout, decode_block
 from .learnt import LearntLimits
 from .order import are_related
 from .rules import Violation, check, plan
-from .write_job import Action, Ask, Done, Outcome, WriteJob, WriteResult, can_have
+from .write_job import (
+    Action,
+    Ask,
+    Done,
+    Outcome,
+    Takes,
+    WriteJob,
+    WriteResult,
+    can_have,
+)
 from .writing import Change, Wish, as_stored, is_within
 
 _READS: Final = 3
@@ -128,6 +137,7 @@ class SettingsJob:
         *,
         known: frozenset[Block] = frozenset(),
         budget: WriteBudget | None = None,
+        takes: Takes = can_have,
     ) -> None:
         """Begin; when the BMS cannot have one of the settings, none is written.
 
@@ -139,6 +149,7 @@ class SettingsJob:
         self._layout = layout
         self._firmware = firmware
         self._budget = budget
+        self._takes = takes
         self._results: dict[Field[Any], FieldResult] = {
             change.field: FieldResult(change=change) for change in transaction.changes
         }
@@ -155,11 +166,16 @@ class SettingsJob:
         self._rolling_back = False
         self._cancelled = False
         self._step: WriteJob | None = None
-        absent = [c for c in transaction.changes if not can_have(c, layout, firmware)]
+        absent = [c for c in transaction.changes if not takes(c, layout, firmware)]
         for change in absent:
             self._note(change, outcome=Outcome.UNSUPPORTED)
         if absent:
             self._finish()
+
+    @property
+    def change(self) -> Change | None:
+        """The one of the changes that is under way."""
+        return None if self._step is None else self._step.change
 
     @property
     def fields(self) -> tuple[Field[Any], ...]:
@@ -240,7 +256,11 @@ class SettingsJob:
         block = self._to_read.pop(0)
         self._failed_reads = 0
         self._values |= decode_block(
-            frame.data, block, firmware=self._firmware, offset=FRAME_HEAD
+            frame.data,
+            block,
+            self._layout or Layout.JK02_32S,
+            firmware=self._firmware,
+            offset=FRAME_HEAD,
         )
         if self._to_read:
             return
@@ -304,7 +324,9 @@ class SettingsJob:
         while waiting:
             change = waiting.pop(0)
             if not any(are_related(change.field, stuck) for stuck in self._stuck):
-                self._step = WriteJob(change, self._layout, self._firmware)
+                self._step = WriteJob(
+                    change, self._layout, self._firmware, takes=self._takes
+                )
                 return
             # Put back alone it might pass the one that could not be.
             self._stuck.add(change.field)

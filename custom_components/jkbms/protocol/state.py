@@ -46,6 +46,8 @@ class Update:
     """Keys whose value is another one now."""
 
 
+ON_WIRES: Final = frozenset({Layout.JK02_32S, Layout.JK02_24S})
+"""What a board with RS485 can send; JK04 has Bluetooth alone (ble.md 4)."""
 _CLASH_SHOWN: Final = 3
 """How often another series has to go on between the believed one to be another BMS."""
 _FORGOTTEN_AFTER: Final = 30.0
@@ -60,7 +62,7 @@ class _Said:
 
     values: dict[str, Value]
     data: bytes
-    layout: Layout
+    layout: Layout | None
     time: float
 
 
@@ -93,6 +95,8 @@ class BmsState:
     seen: dict[Block, float] = dataclass_field(default_factory=dict)
     frames: dict[Block, bytes] = dataclass_field(default_factory=dict)
     layout: Layout | None = None
+    layouts: frozenset[Layout] = ON_WIRES
+    """What its frames can be."""
     told: set[str] | None = None
     """The keys that it tells, where values do not come in blocks; None where they do."""
     rejected: Counter[Implausible] = dataclass_field(default_factory=Counter)
@@ -157,6 +161,7 @@ class BmsState:
             self.firmware,
             heater=self.has_heater,
             keys=self.told,
+            layout=None if self.told is None else self.layout,
         )
 
     def assume(self, software_version: str | None) -> None:
@@ -166,8 +171,8 @@ class BmsState:
 
     def plausible(self, frame: Frame, block: Block) -> dict[str, Value] | None:
         """Return what a frame says; None where it cannot be true after what is known."""
-        layout = recognise(frame.data)
-        if layout is None or layout is Layout.JK04:
+        layout = self._layout_of(frame, block)
+        if layout is None:
             return None
         values = self._decode(frame.data, block, layout)
         return values if implausible(block, values, self.values) is None else None
@@ -179,8 +184,8 @@ class BmsState:
 
         On a noisy line more is asked of it: the sum proves little there.
         """
-        layout = recognise(frame.data)
-        if layout is None or layout is Layout.JK04:
+        layout = self._layout_of(frame, block)
+        if layout is None:
             self.rejected[Implausible.LAYOUT] += 1
             return None
         values = self._decode(frame.data, block, layout)
@@ -194,6 +199,17 @@ class BmsState:
                 self._note_other(said)
         self.rejected[reason] += 1
         return None
+
+    def _layout_of(self, frame: Frame, block: Block) -> Layout | None:
+        """Return how a frame is to be read; None where it cannot be one of this BMS."""
+        layout = recognise(frame.data)
+        if layout not in self.layouts:
+            return None
+        oldest = self.layout is Layout.JK04
+        if block is Block.DEVICE or self.layout is None:
+            return layout
+        # No board changes its number format: such a frame was told wrongly.
+        return layout if oldest is (layout is Layout.JK04) else None
 
     def _decode(self, data: bytes, block: Block, layout: Layout) -> dict[str, Value]:
         return decode_block(
@@ -211,11 +227,17 @@ class BmsState:
         changed = _changes(self.values, values)
         self.values |= values
         self.seen[block] = said.time
-        self.layout = said.layout
+        # The device info of the older boards is alike, and tells not which it is.
+        if block is not Block.DEVICE or said.layout is Layout.JK02_32S:
+            self.layout = said.layout
         self.frames[block] = said.data
         if block is Block.DEVICE and self.firmware != known:
             changed |= self._decode_again()
         return Update(block, frozenset(changed))
+
+    def waits(self, block: Block) -> bool:
+        """Tell whether what a block said last has to be said again."""
+        return block in self._held
 
     def waits_for(self, frame: Frame) -> bool:
         """Tell whether what the frame says was held back until it is said again."""
@@ -259,7 +281,6 @@ class BmsState:
         return False
 
     def _believed(self, block: Block) -> _Said:
-        assert self.layout is not None
         return _Said(self.values, self.frames[block], self.layout, self.seen[block])
 
     def _doubts(self, block: Block, new: _Said, old: _Said, noisy: bool) -> set[str]:

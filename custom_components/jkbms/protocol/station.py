@@ -153,3 +153,5 @@ class Step:
     send: bytes
     wake: float
     events: tuple[Event, ...]
+    anew: bool = False
+    """Whether the line is open and dead: it has to be opened anew."""

@@ -5,6 +5,7 @@ known; written; and read back. Only what was read back counts.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, override
@@ -92,6 +93,18 @@ _REFUSALS: Final = {
     int(ExceptionCode.ILLEGAL_REGISTER): Outcome.REFUSED_REGISTER,
     int(ExceptionCode.ILLEGAL_VALUE): Outcome.REFUSED_VALUE,
 }
+
+
+type Takes = Callable[[Change, Layout | None, Firmware | None], bool]
+"""Tells whether a change can be sent to a BMS of this layout and firmware."""
+
+
+def can_have(change: Change, layout: Layout | None, firmware: Firmware | None) -> bool:
+    """Tell whether the BMS has the register under this meaning, beyond doubt."""
+    field = change.field
+    if layout is not Layout.JK02_32S or not field.applies_to(firmware):
+        return False
+    return firmware is not None or not field.ambiguous
 
 
 class _Phase(StrEnum):
@@ -256,18 +269,21 @@ class WriteJob(ProvenJob):
         *,
         known: bool = True,
         budget: WriteBudget | None = None,
+        takes: Takes = can_have,
     ) -> None:
         """Begin; a setting that this BMS cannot have ends at once.
 
-        Without a budget it may be written however often it was.
+        Without a budget it may be written however often it was. What can be written at
+        all depends on the wire, too.
         """
         super().__init__(change.address, change.field, known=known)
         self.change = change
         self._budget = budget
+        self._layout = layout or Layout.JK02_32S
         self._firmware = firmware
         self._current = b""
         self._target: Value = None
-        if not can_have(change, layout, firmware):
+        if not takes(change, layout, firmware):
             self.result = WriteResult(Outcome.UNSUPPORTED)
 
     @override
@@ -286,7 +302,11 @@ class WriteJob(ProvenJob):
             return
         # Others, or a change before this one, may have moved what it has to fit.
         values = decode_block(
-            frame.data, field.block, firmware=self._firmware, offset=FRAME_HEAD
+            frame.data,
+            field.block,
+            self._layout,
+            firmware=self._firmware,
+            offset=FRAME_HEAD,
         )
         if broken := tuple(passed(ORDERS, {field: change.value}, values)):
             self.result = replace(
@@ -306,11 +326,3 @@ class WriteJob(ProvenJob):
         self._current = self.change.current_data(frame.data[FRAME_HEAD:])
         found = self.change.found(self._current)
         return found, found == self._target, found == self._old
-
-
-def can_have(change: Change, layout: Layout | None, firmware: Firmware | None) -> bool:
-    """Tell whether the BMS has the register under this meaning, beyond doubt."""
-    field = change.field
-    if layout is not Layout.JK02_32S or not field.applies_to(firmware):
-        return False
-    return firmware is not None or not field.ambiguous

@@ -70,6 +70,13 @@ class Health(StrEnum):
     BUSY = "busy"
     INTERFACE_DOWN = "interface_down"
     BUS_ERRORS = "bus_errors"
+    OUT_OF_RANGE = "out_of_range"
+    IN_USE = "in_use"
+    NO_SLOT = "no_slot"
+    NO_ADAPTER = "no_adapter"
+    UNPAIRED = "unpaired"
+    NO_BMS = "no_bms"
+    RELEASED = "released"
     FAILED = "failed"
 
 
@@ -85,6 +92,13 @@ _OF_FAULT: Final = {
     LinkFault.LOST: Health.CLOSED,
     LinkFault.INTERFACE_DOWN: Health.INTERFACE_DOWN,
     LinkFault.BUS_ERRORS: Health.BUS_ERRORS,
+    LinkFault.OUT_OF_RANGE: Health.OUT_OF_RANGE,
+    LinkFault.IN_USE: Health.IN_USE,
+    LinkFault.NO_SLOT: Health.NO_SLOT,
+    LinkFault.NO_ADAPTER: Health.NO_ADAPTER,
+    LinkFault.UNPAIRED: Health.UNPAIRED,
+    LinkFault.NO_BMS: Health.NO_BMS,
+    LinkFault.RELEASED: Health.RELEASED,
 }
 
 
@@ -94,6 +108,10 @@ class Kind(StrEnum):
     ASKING = "asking"
     LISTENING = "listening"
     CAN = "can"
+    BLUETOOTH = "bluetooth"
+
+
+_ASKS: Final = (Kind.ASKING, Kind.BLUETOOTH)
 
 
 class Trouble(StrEnum):
@@ -112,13 +130,25 @@ class Trouble(StrEnum):
     MODBUS_GATEWAY = "modbus_gateway"
     CAN_FOREIGN = "can_foreign"
     CAN_BIT_RATE = "can_bit_rate"
+    BLUETOOTH_SILENT = "bluetooth_silent"
+    BLUETOOTH_UNPAIRED = "bluetooth_unpaired"
+    BLUETOOTH_GONE = "bluetooth_gone"
+    BLUETOOTH_IN_USE = "bluetooth_in_use"
 
 
 _NOTHING_HEARD: Final = {
     Kind.ASKING: Trouble.NOTHING_HEARD,
     Kind.LISTENING: Trouble.NOTHING_HEARD_LISTENING,
     Kind.CAN: Trouble.NOTHING_HEARD_CAN,
+    Kind.BLUETOOTH: Trouble.BLUETOOTH_SILENT,
 }
+_LASTING: Final = {
+    LinkFault.UNPAIRED: (Trouble.BLUETOOTH_UNPAIRED, 0.0),
+    LinkFault.OUT_OF_RANGE: (Trouble.BLUETOOTH_GONE, 300.0),
+    LinkFault.IN_USE: (Trouble.BLUETOOTH_IN_USE, 300.0),
+    LinkFault.NO_SLOT: (Trouble.BLUETOOTH_IN_USE, 300.0),
+}
+"""What is said of a pack on Bluetooth that cannot be reached for so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +169,8 @@ class Sample:
     status: LinkStatus
     yielded: bool = False
     """Whether another master has the bus."""
+    released: bool = False
+    """Whether its owner lets somebody else have it."""
     heard: int = 0
     """Bytes, without echoes; messages on CAN."""
     last_heard: float | None = None
@@ -227,6 +259,10 @@ class Doctor:
         if fault is not self._fault:
             self._fault, self._fault_since = fault, now
         troubles: dict[Trouble, Mapping[str, str]] = {}
+        if sample.released:
+            # It is as it is wanted, and says nothing of the time after.
+            self._begun = now
+            return Verdict(Health.RELEASED, troubles)
         self._judge_connections(fault, troubles, now)
         if sample.yielded:
             # Its own issue tells of it; damage is of two masters' making.
@@ -249,7 +285,15 @@ class Doctor:
         troubles: dict[Trouble, Mapping[str, str]],
         now: float,
     ) -> None:
-        lasts = now - self._fault_since >= _FAULT_LASTS
+        since = now - self._fault_since
+        if fault in _LASTING:
+            trouble, least = _LASTING[fault]
+            if since >= least:
+                troubles[trouble] = {}
+        if self._kind is Kind.BLUETOOTH:
+            # What ends a connection is told by its faults: there is no gateway.
+            return
+        lasts = since >= _FAULT_LASTS
         refused = fault is LinkFault.REFUSED and lasts and self._connections.ever_opened
         if refused or self._connections.closed_at_once(now):
             troubles[Trouble.GATEWAY_IN_USE] = {}
@@ -264,7 +308,7 @@ class Doctor:
         self, sample: Sample, troubles: dict[Trouble, Mapping[str, str]], now: float
     ) -> Health | None:
         since = max(self._begun, sample.last_heard or self._begun)
-        asks = self._kind is Kind.ASKING
+        asks = self._kind in _ASKS
         if now - since < (_SILENT if asks else _SILENT_LISTENING):
             return None
         if self._are_asleep(sample.packs):
@@ -281,7 +325,7 @@ class Doctor:
         heard = [pack.heard for pack in missing if pack.heard is not None]
         at_once = len(heard) > 1 and max(heard) - min(heard) < _TOGETHER
         # Where nobody asks it is the master that sleeps, and all are silent with it.
-        return self._kind is not Kind.ASKING or not at_once
+        return self._kind not in _ASKS or not at_once
 
     def _since(self, seconds: float) -> tuple[float, Sample]:
         """Return the oldest sample that is not older; also how long ago it was taken."""
@@ -294,6 +338,9 @@ class Doctor:
     def _judge_garbage(
         self, sample: Sample, troubles: dict[Trouble, Mapping[str, str]], now: float
     ) -> Health | None:
+        if self._kind is Kind.BLUETOOTH:
+            # There is no speed, no wire and no gateway that could be wrong.
+            return None
         span, before = self._since(_GARBLED)
         heard = sample.heard - before.heard
         useless = sample.useless - before.useless
@@ -334,7 +381,8 @@ class Doctor:
     def _judge_damage(
         self, sample: Sample, troubles: dict[Trouble, Mapping[str, str]], now: float
     ) -> Health | None:
-        if self._kind is Kind.CAN:
+        if self._kind in (Kind.CAN, Kind.BLUETOOTH):
+            # Radio repeats what is damaged; what gets lost is not mended by cables.
             return None
         span, before = self._since(min(_WINDOW, now - self._garbled_until))
         heard = sample.heard - before.heard

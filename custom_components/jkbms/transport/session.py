@@ -7,6 +7,7 @@ from enum import StrEnum
 from math import inf
 from typing import Final, Protocol, runtime_checkable
 
+from ..protocol.ble.machine import BleMaster
 from ..protocol.commands import Command
 from ..protocol.master import Master
 from ..protocol.settings_job import SettingsReport, Transaction, unreachable
@@ -113,9 +114,15 @@ class Session[R = bytes]:
         on_events: Callable[[tuple[Event, ...]], None],
         on_status: Callable[[LinkStatus], None],
         tap: Tap[R] | None = None,
+        *,
+        dear: bool = False,
     ) -> None:
-        """Bind a line to its machine; nothing is opened yet."""
+        """Bind a line to its machine; nothing is opened yet.
+
+        Where opening is `dear` it is done more and more seldom on a silent line, too.
+        """
         self._open = opener
+        self._dear = dear
         self._machine = machine
         self._on_events = on_events
         self._on_status = on_status
@@ -139,7 +146,7 @@ class Session[R = bytes]:
             while True:
                 error = await self._hold_line()
                 outage = self._went_down(error)
-                await asyncio.sleep(_pause(error.fault, outage))
+                await asyncio.sleep(_pause(error.fault, outage, dear=self._dear))
                 self.reconnects += 1
         finally:
             self._first_attempt(LinkError(LinkFault.LOST, "closed by this side"))
@@ -156,11 +163,11 @@ class Session[R = bytes]:
     async def write(self, wish: Change | Command) -> WriteResult:
         """Make a change, or start an action, and return how it ended."""
         master: object = self._machine
-        if not isinstance(master, Master | TtlMaster) or master.yielded:
+        if not isinstance(master, Master | TtlMaster | BleMaster) or master.yielded:
             return WriteResult(Outcome.UNREACHABLE)
         if self._link is None:
             return WriteResult(Outcome.UNREACHABLE)
-        if isinstance(master, Master):
+        if isinstance(master, Master | BleMaster):
             master.submit(wish)
         elif not isinstance(wish, Change):
             # The older protocol has no actions.
@@ -192,12 +199,12 @@ class Session[R = bytes]:
             raise
 
     @property
-    def _writing_master(self) -> Master | None:
+    def _writing_master(self) -> Master | BleMaster | None:
         """The machine, where something can be written now."""
         master: object = self._machine
-        if not isinstance(master, Master) or master.yielded or self._link is None:
+        if not isinstance(master, Master | BleMaster) or self._link is None:
             return None
-        return master
+        return None if master.yielded else master
 
     def advance(self, data: R | None = None) -> None:
         """Let the machine take in what was heard and do what is due."""
@@ -216,6 +223,8 @@ class Session[R = bytes]:
                 wake = min(wake, silent_at)
             else:
                 self._end(LinkError(LinkFault.SILENT, "nobody answers"))
+        if step.anew:
+            self._end(LinkError(LinkFault.SILENT, "nobody answers"))
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if wake == inf else self._loop.call_at(wake, self.advance)
@@ -314,16 +323,18 @@ def _hand_over[T](ended: asyncio.Future[T] | None, result: T) -> None:
         ended.set_result(result)
 
 
-def _pause(fault: LinkFault, outage: float) -> float:
+def _pause(fault: LinkFault, outage: float, *, dear: bool = False) -> float:
     """Return how long to wait before the line is opened again."""
     match fault:
-        case LinkFault.SILENT:
+        case LinkFault.SILENT if not dear:
             # It opens well: asking on is how packs that wake up are noticed.
             longest = _RETRY_MIN
         case (
             LinkFault.NO_SUCH_PORT
             | LinkFault.NO_SUCH_INTERFACE
             | LinkFault.INTERFACE_DOWN
+            | LinkFault.OUT_OF_RANGE
+            | LinkFault.NO_ADAPTER
         ):
             longest = _RETRY_MAX_MISSING
         case _:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ..protocol.ble.masking import BleMasker
 from ..protocol.can.masking import masked
 from ..protocol.can.message import CanMessage
 from ..protocol.masking import Masker, Piece
@@ -58,10 +59,16 @@ class Tape[R, PieceT](ABC):
 class ByteTape(Tape[bytes, Piece]):
     """The last of the bytes of a line, in both directions."""
 
-    def __init__(self, masker: type[Masker | TtlMasker] = Masker) -> None:
+    def __init__(
+        self,
+        masker: type[Masker | TtlMasker | BleMasker] = Masker,
+        *,
+        together: float = _TOGETHER,
+    ) -> None:
         """Start with nothing heard; the masker knows what is private on the line."""
         super().__init__()
         self.masker: Final = masker
+        self._together: Final = together
         self._pieces: deque[Piece] = deque()
         self._size = 0
 
@@ -99,7 +106,7 @@ class ByteTape(Tape[bytes, Piece]):
         if self.listener is not None:
             self.listener(piece)
         pieces = self._pieces
-        if pieces and _belong_together(pieces[-1], piece):
+        if pieces and _belong_together(pieces[-1], piece, self._together):
             # Adapters hand over a byte at a time, and a piece is larger than a byte.
             last = pieces.pop()
             data = last.data + piece.data
@@ -111,11 +118,9 @@ class ByteTape(Tape[bytes, Piece]):
             self._size -= len(pieces.popleft().data)
 
 
-def _belong_together(last: Piece, piece: Piece) -> bool:
+def _belong_together(last: Piece, piece: Piece, within: float) -> bool:
     return (
-        last.sent is piece.sent
-        and not piece.opened
-        and piece.time - last.time < _TOGETHER
+        last.sent is piece.sent and not piece.opened and piece.time - last.time < within
     )
 
 

@@ -1,0 +1,1 @@
+"""The frames of RS485 on Bluetooth."""

@@ -1,0 +1,1 @@
+"""Tests of the packs behind Bluetooth modules: recorded frames are the judges."""
