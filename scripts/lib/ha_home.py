@@ -1,7 +1,7 @@
-"""A fresh configuration of Home Assistant, its onboarding, and the bus that is added to it."""
+"""A configuration of Home Assistant, and the process that runs it."""
 
-import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 import json
 from pathlib import Path
@@ -9,23 +9,23 @@ import shutil
 import socket
 from typing import Any, Final
 
-from .demo_api import HomeAssistant
-from .demo_process import ROOT, DemoError
+from .processes import ROOT, Child, DemoError, running
 
 DOMAIN: Final = "jkbms"
-USER: Final = "demo"
-PASSWORD: Final = "demo"
+COMPONENT: Final = ROOT / "custom_components" / DOMAIN
 _USUAL_PORT: Final = 8123
 
 _YAML: Final = """\
 homeassistant:
-  name: JK BMS demo
+  name: {name}
   unit_system: metric
   currency: EUR
   country: DE
   time_zone: {zone}
   language: en
 
+# Without it, Home Assistant complains that compression is slow.
+isal:
 frontend:
 config:
 recorder:
@@ -38,17 +38,18 @@ logger:
   default: warning
   logs:
     custom_components.{domain}: info
+    # There is no camera here and no sound: that this machine may lack ffmpeg and libturbojpeg is no news.
+    haffmpeg: critical
+    homeassistant.components.camera.img_util: critical
 """
 """`http:` is missing on purpose: from YAML it is taken on trial only, and listens everywhere after five minutes."""
 
-_HTTP_VERSION: Final = (3, 1)
-_ONBOARDING_VERSION: Final = (4, 1)
-"""Of Home Assistant 2026.11.0's files in .storage, which requirements_demo.txt names."""
-
-_LOOKS: Final = {
-    "listen": "Listening to the line",
-    "scan": "Asking every address",
+_HTTP_FORMATS: Final = {
+    "2026.10": ((2, 2), "modern"),
+    "2026.11": ((3, 1), "intermediate_v6"),
 }
+"""The version of .storage/http, and its usual choice of ciphers, by release."""
+_ONBOARDING_VERSION: Final = (4, 1)
 
 
 def free_port() -> int:
@@ -64,19 +65,32 @@ def free_port() -> int:
     raise DemoError("No TCP port of 127.0.0.1 is free.")
 
 
-def make_home(folder: Path, port: int) -> None:
-    """Write a configuration that listens on 127.0.0.1 alone, with the integration linked in."""
+def link_component(folder: Path) -> None:
+    """Let a configuration use the integration as it is here: a change counts after the next start."""
+    folder.symlink_to(COMPONENT)
+
+
+def make_home(
+    folder: Path,
+    *,
+    port: int,
+    release: str,
+    name: str,
+    install: Callable[[Path], None] = link_component,
+) -> None:
+    """Write a configuration that listens on 127.0.0.1 alone, with the integration in it."""
     shutil.rmtree(folder, ignore_errors=True)
     components = folder / "custom_components"
     components.mkdir(parents=True)
-    (components / DOMAIN).symlink_to(ROOT / "custom_components" / DOMAIN)
+    install(components / DOMAIN)
     (folder / "configuration.yaml").write_text(
-        _YAML.format(zone=_zone(), domain=DOMAIN)
+        _YAML.format(name=name, zone=_zone(), domain=DOMAIN)
     )
+    version, ciphers = _HTTP_FORMATS[release.rpartition(".")[0]]
     _store(
         folder,
         "http",
-        _HTTP_VERSION,
+        version,
         {
             "stable": {
                 "server_port": port,
@@ -84,7 +98,7 @@ def make_home(folder: Path, port: int) -> None:
                 "cors_allowed_origins": [],
                 "login_attempts_threshold": -1,
                 "ip_ban_enabled": False,
-                "ssl_profile": "intermediate_v6",
+                "ssl_profile": ciphers,
                 "use_x_frame_options": True,
                 "created_at": datetime.now(UTC).isoformat(),
                 "error": None,
@@ -101,6 +115,14 @@ def make_home(folder: Path, port: int) -> None:
         _ONBOARDING_VERSION,
         {"done": ["core_config", "analytics", "integration"]},
     )
+
+
+def set_port(folder: Path, port: int) -> None:
+    """Let a configuration that was used before listen on another port."""
+    file = folder / ".storage" / "http"
+    content = json.loads(file.read_text())
+    content["data"]["stable"]["server_port"] = port
+    file.write_text(json.dumps(content))
 
 
 def _zone() -> str:
@@ -122,47 +144,10 @@ def _store(
     (folder / ".storage" / key).write_text(json.dumps(content))
 
 
-async def add_bus(home: HomeAssistant, url: str, say: Callable[[str], None]) -> str:
-    """Walk through the config flow as a person would; return the id of the entry."""
-    flows = "/api/config/config_entries/flow"
-    step = await home.post(flows, {"handler": DOMAIN})
-    look = None
-    while True:
-        flow = f"{flows}/{step['flow_id']}"
-        match step["type"]:
-            case "form" if step["errors"]:
-                raise DemoError(
-                    f"The config flow did not take {url}: {step['errors']}."
-                )
-            case "form":
-                step = await home.post(flow, _answers(step, url))
-            case "menu" if step["step_id"] == "user":
-                step = await home.post(flow, {"next_step_id": "rs485"})
-            case "menu" if step["step_id"] == "confirm_scan":
-                step = await home.post(flow, {"next_step_id": "scan"})
-            case "menu":
-                raise DemoError(
-                    f"The config flow found {step['step_id']!r} on the line, where four packs should be silent until asked."
-                )
-            case "progress" | "progress_done":
-                action = step.get("progress_action")
-                if action != look and action is not None:
-                    look = action
-                    say(_LOOKS.get(action, action))
-                await asyncio.sleep(0.2)
-                step = await home.get(flow)
-            case "create_entry":
-                return str(step["result"]["entry_id"])
-            case _:
-                raise DemoError(
-                    f"The config flow ended with {step['type']}: {step.get('reason')}."
-                )
-
-
-def _answers(step: dict[str, Any], url: str) -> dict[str, Any]:
-    """Fill in a form: our line, every setting opened, else what the form suggests."""
-    ours = {"device": url, "write_tier": "protection", "understood": True}
-    return {
-        field["name"]: ours.get(field["name"], field.get("default"))
-        for field in step["data_schema"]
-    }
+def home_assistant(
+    python: str | Path, config: Path, log: Path
+) -> AbstractAsyncContextManager[Child]:
+    """Run Home Assistant with the Python of its environment, where all that it would fetch is installed."""
+    # -P: the repository's own folder custom_components would come before the one in the configuration.
+    command = (str(python), "-P", "-m", "homeassistant", "-c", str(config))
+    return running("Home Assistant", *command, "--log-no-color", log=log, folder=config)
