@@ -26,15 +26,17 @@ class Bus:
     """Simulated packs: where they are reached, and the address of each serial number."""
 
     url: str
+    control: str | None = None
+    """A second line to the same packs, if there is one."""
     packs: Mapping[str, int]
 
     async def read(self, address: int, register: int) -> int | None:
         """Ask a pack itself for a value of 32 bits, with nobody of ours in between (rs485.md 2.3).
 
-        None where it does not answer. The line must be a port that takes a second client.
+        None where it does not answer. One of the lines must be a port that takes another client.
         """
         request = with_crc(bytes([address, 3, *register.to_bytes(2), 0, 2]))
-        parts = urlsplit(self.url)
+        parts = urlsplit(self.control or self.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
             for _ in range(_TRIES):
@@ -82,7 +84,12 @@ async def simulated(*options: str, log: Path) -> AsyncIterator[Simulated]:
             await child.process.wait()
             raise Ended(child)
         said = json.loads(line)
-        yield Simulated(child=child, url=said["url"], packs=addresses(said))
+        yield Simulated(
+            child=child,
+            url=said["url"],
+            control=said.get("control"),
+            packs=addresses(said),
+        )
 
 
 def addresses(said: Mapping[str, Any]) -> dict[str, int]:
