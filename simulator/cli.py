@@ -16,7 +16,9 @@ from .faults import KINDS, Fault, parse_fault
 from .line import Line, LineOptions, SlaveLine, Speed
 from .master import SLOT, MasterLine
 from .modbus_tcp import Manners, ModbusTcpGateway
+from .physics import DAY
 from .replay import CHUNK, ReplayLine, load_capture
+from .seeds import Trio, trios
 from .server import Endpoint, PtyServer, TcpServer
 from .ttl import TtlLine
 
@@ -68,6 +70,13 @@ def _chunk(text: str) -> list[int]:
     if not all(size.isdecimal() and int(size) for size in sizes):
         raise argparse.ArgumentTypeError(f"{text!r} is no size of chunks in bytes")
     return [int(size) for size in sizes]
+
+
+def _kind(text: str) -> Trio:
+    for trio in trios():
+        if trio.id == text:
+            return trio
+    raise argparse.ArgumentTypeError(f"there is no kind {text!r} of packs")
 
 
 def _fault(text: str) -> Fault:
@@ -179,7 +188,21 @@ def parser() -> argparse.ArgumentParser:
         default=Speed.WIRE,
         help="the wire's own, or none",
     )
-    add("--still", action="store_true", help="values stay as captured")
+    values = options.add_mutually_exclusive_group()
+    values.add_argument("--still", action="store_true", help="values stay as captured")
+    values.add_argument(
+        "--alike",
+        type=_kind,
+        metavar="KIND",
+        help="packs of one kind with nearly the same charge, as they are in parallel; kinds: "
+        + ", ".join(trio.id for trio in trios()),
+    )
+    add(
+        "--day",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a day of sun and household takes such packs; their own time runs as ever",
+    )
     add(
         "--replay",
         type=_replay,
@@ -197,6 +220,17 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
+def _bank(options: argparse.Namespace, addresses: Iterable[int]) -> Bank | None:
+    """The packs in parallel that the options ask for."""
+    if options.alike is None:
+        if options.day is not None:
+            raise ValueError("--day is for packs in parallel: add --alike")
+        return None
+    return Bank.alike(
+        addresses, options.alike, seed=options.seed, day=options.day or DAY
+    )
+
+
 def _line(options: argparse.Namespace) -> Line:
     if options.replay is not None:
         return ReplayLine(
@@ -211,7 +245,9 @@ def _line(options: argparse.Namespace) -> Line:
         options.role == "master" or (options.role == "ttl" and len(packs) == 1)
     ):
         packs = range(len(packs))
-    bank = Bank.default(packs, seed=options.seed, still=options.still)
+    bank = _bank(options, packs) or Bank.default(
+        packs, seed=options.seed, still=options.still
+    )
     if len(options.chunk) > 1:
         raise ValueError("only a capture takes several sizes of chunks")
     shared = LineOptions(
@@ -244,7 +280,7 @@ def _endpoint(line: Line, tcp: tuple[str, int], pty: str | None) -> Endpoint:
 def endpoint(options: argparse.Namespace) -> Endpoint:
     """What the options ask for, not yet started."""
     if can.is_asked_for(options):
-        return can.endpoint(options)
+        return can.endpoint(options, _bank(options, options.packs))
     if wrong := [fault.kind for fault in options.fault if fault.kind not in KINDS]:
         raise ValueError(f"{wrong[0]} happens on a CAN bus only")
     if options.modbus_tcp is not None:

@@ -335,6 +335,23 @@ class Vanish(Timed):
 
 
 @dataclass(kw_only=True)
+class Alarm(Timed):
+    """A pack that warns for a while."""
+
+    kind: ClassVar = "alarm"
+    bit: int = 0
+    """Its place in the alarm word."""
+
+    def hears(self, pack: Pack, now: float) -> bool:
+        """Always; the alarm word is right by the time it answers."""
+        if self.address in (None, pack.address):
+            mask = 1 << self.bit
+            alarms = pack.number_of("alarms") & ~mask
+            pack.set("alarms", alarms | mask if self.active(now) else alarms)
+        return True
+
+
+@dataclass(kw_only=True)
 class PowerCut(Fault):
     """A pack that loses its power right after it has acknowledged a write."""
 
@@ -417,6 +434,7 @@ KINDS: Final[dict[str, type[Fault]]] = {
         Duplicate,
         Readdress,
         Vanish,
+        Alarm,
         PowerCut,
         Writes,
         Close,

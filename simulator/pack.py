@@ -7,7 +7,7 @@ from typing import Final
 
 from .checks import sum8
 from .logs import Event, EventLog
-from .physics import Physics
+from .physics import DAY, Physics
 from .registers import (
     BLOCK_LENGTH,
     ITEMS,
@@ -196,9 +196,14 @@ class Pack:
 
     # What the line sees
 
-    def move(self, *, seed: int = 0) -> None:
-        """Let physics take over from the values as they are now."""
-        self._physics = Physics(self, seed=seed)
+    def move(self, *, seed: int = 0, day: float = DAY) -> None:
+        """Let physics take over from the values as they are now; its day takes so many seconds."""
+        self._physics = Physics(self, seed=seed, day=day)
+
+    def settle(self) -> None:
+        """Let the live data follow at once from what was set, instead of as soon as time passes."""
+        if self._physics is not None:
+            self._physics.render()
 
     def advance(self, now: float) -> None:
         """Let the pack's physics reach a time."""

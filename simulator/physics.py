@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 _STEP: Final = 5.0
 """Longest step of integration in seconds."""
 
-_MORNING: Final = 9 * 3600
-"""Time of day at which a simulation begins."""
+_MORNING: Final = 9.0
+"""Hour of the day at which a simulation begins."""
 
-_DAY: Final = 86_400
+DAY: Final = 86_400.0
 _HOUR: Final = 3600.0
 
 _OCV: Final = (
@@ -51,21 +51,22 @@ def resting_voltage(soc: float) -> float:
     return low + (high - low) * (soc - left) / (right - left)
 
 
-def _hour(time: float) -> float:
-    return (_MORNING + time) % _DAY / _HOUR
+def _hour(time: float, day: float) -> float:
+    return (_MORNING + 24 * time / day) % 24
 
 
 class Profile:
     """Sun by day, a household around the clock and some unrest, as a fraction of the capacity."""
 
-    def __init__(self, random: Random) -> None:
-        """Choose this profile's phases."""
+    def __init__(self, random: Random, day: float = DAY) -> None:
+        """Choose this profile's phases; a day of it takes so many seconds."""
+        self._day = day
         self._phases = [random.uniform(0, math.tau) for _ in range(3)]
         self._scale = random.uniform(0.95, 1.05)
 
     def __call__(self, time: float) -> float:
         """The charging current in C at a time in seconds since the simulation began."""
-        hour = _hour(time)
+        hour = _hour(time, self._day)
         sun = (
             0.30 * max(0.0, math.sin(math.pi * (hour - 7) / 11))
             if 7 < hour < 18
@@ -86,10 +87,11 @@ class Profile:
 class Physics:
     """Moves a pack's live data from the captured state onwards."""
 
-    def __init__(self, pack: Pack, *, seed: int) -> None:
+    def __init__(self, pack: Pack, *, seed: int, day: float = DAY) -> None:
         """Take the captured frame as the state at the start."""
         self._pack = pack
-        self._profile = Profile(Random(f"{seed}/{pack.number}"))
+        self._day = day
+        self._profile = Profile(Random(f"{seed}/{pack.number}"), day)
         number = pack.number_of
         self._origin: float | None = None
         self._time = 0.0
@@ -125,7 +127,7 @@ class Physics:
             return
         while self._time < target:
             self._step(min(_STEP, target - self._time))
-        self._render()
+        self.render()
 
     def _step(self, seconds: float) -> None:
         self._time += seconds
@@ -166,7 +168,7 @@ class Physics:
         return resting_voltage(self._soc) + _DROP * self._current / self._full
 
     def _ambient(self) -> float:
-        return 30 * math.sin(math.tau * (_hour(self._time) - 9) / 24)
+        return 30 * math.sin(math.tau * (_hour(self._time, self._day) - _MORNING) / 24)
 
     def _rise(self, name: str) -> float:
         """Warming by the current, in tenths of a degree: the power board's is the larger."""
@@ -182,7 +184,8 @@ class Physics:
             > number("balance_start_voltage")
         )
 
-    def _render(self) -> None:
+    def render(self) -> None:
+        """Put what follows from the state into the pack's live data."""
         pack, store = self._pack, self._pack.set
         mean = self._model_voltage() + self._common
         cells = [round(mean + offset) for offset in self._offsets]

@@ -1,13 +1,12 @@
-"""A real Home Assistant that asks four simulated packs; scripts/demo is its command.
+"""A real Home Assistant with every kind of bus, all simulated; scripts/demo is its command.
 
-usage: .venv-demo/bin/python -m scripts.lib.demo [--check]
+usage: .venv-demo/bin/python -m scripts.lib.demo [--check | --fresh]
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 import fcntl
-import json
 from pathlib import Path
 import signal
 import sys
@@ -16,31 +15,25 @@ from typing import Final
 import aiohttp
 from homeassistant.const import RESTART_EXIT_CODE, __version__ as release
 
-from .demo_api import HomeAssistant
-from .demo_check import (
-    GOOD,
-    Bank,
-    check_log,
-    check_pack,
-    check_values,
-    check_write,
-    complete,
-)
-from .demo_home import PASSWORD, USER, add_bus, free_port, make_home
-from .demo_process import ROOT, Child, DemoError, Ended, Progress, guarded, running
+from .demo_check import GOOD, check_all, check_stop, complete
+from .demo_plan import BUSES, PASSWORD, USER
+from .demo_stage import Stage, remember, stage
+from .ha_api import HomeAssistant
+from .ha_home import home_assistant
+from .processes import ROOT, Child, DemoError, Ended, Progress, guarded
 
-_PACKS: Final = 4
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _READY: Final = """
-Home Assistant asks {packs} simulated packs. Their settings may be changed.
+Home Assistant shows {packs} simulated packs: four that are asked on RS485 and whose settings may be
+changed, three whose bus is listened to, one on CAN, and the battery bank of all of them.
 
-    address   http://127.0.0.1:{port}
+    address   {url}
     user      {user}
     password  {password}
 
-The integration is at http://127.0.0.1:{port}/config/integrations/integration/jkbms
+The integration is at {url}/config/integrations/integration/jkbms
 The log is in {log}
-Ctrl-C stops everything."""
+Ctrl-C stops everything; the next start goes on with it, scripts/demo --fresh begins anew."""
 
 
 @contextmanager
@@ -57,50 +50,6 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-@asynccontextmanager
-async def simulated_packs(log: Path, *, still: bool) -> AsyncIterator[Bank]:
-    """Run the simulator in a process of its own."""
-    command = [sys.executable, "-m", "simulator", "--packs", str(_PACKS)]
-    if still:
-        command.append("--still")
-    async with running("The simulator", *command, log=log, speaks=True) as child:
-        assert child.process.stdout is not None
-        line = await child.process.stdout.readline()
-        if not line:
-            await child.process.wait()
-            raise Ended(child)
-        said = json.loads(line)
-        packs = {pack["serial"]: pack["address"] for pack in said["packs"]}
-        yield Bank(child, said["url"], packs)
-
-
-def home_assistant(config: Path, log: Path) -> AbstractAsyncContextManager[Child]:
-    """Run Home Assistant as it was installed: it fetches nothing at its start."""
-    # -P: the repository's own folder custom_components would come before the one in the configuration.
-    command = (sys.executable, "-P", "-m", "homeassistant", "-c", str(config))
-    return running(
-        "Home Assistant",
-        *command,
-        "--skip-pip",
-        "--log-no-color",
-        log=log,
-        folder=config,
-    )
-
-
-async def set_up(home: HomeAssistant, bank: Bank, progress: Progress) -> str:
-    """Onboard, add the bus, wait for the values; return the id of the entry."""
-    progress.start(f"Starting Home Assistant {release}")
-    await home.answers()
-    await home.onboard("Demo", USER, PASSWORD)
-    await home.runs()
-    progress.start("Opening the config flow")
-    entry = await add_bus(home, bank.url, progress.start)
-    progress.start("Waiting for every value")
-    await complete(home, entry, bank)
-    return entry
-
-
 async def stay(*children: Child) -> bool:
     """Wait until Home Assistant wants to be started again."""
     try:
@@ -111,57 +60,61 @@ async def stay(*children: Child) -> bool:
     return True
 
 
-async def demonstrate(folder: Path, progress: Progress) -> None:
+async def prepare(stage: Stage, home: HomeAssistant, progress: Progress) -> None:
+    """Come in, set up what is not set up yet, wait for the values."""
+    progress.start(f"Starting Home Assistant {release}")
+    await stage.enter(home)
+    if stage.new:
+        progress.start("Setting up three buses and the bank of their packs")
+        await stage.set_up(home)
+    progress.start("Waiting for every value")
+    await complete(home, stage.buses)
+
+
+async def demonstrate(folder: Path, progress: Progress, *, fresh: bool) -> None:
     """Run the demo until it is stopped."""
-    config, log = folder / "config", folder / "home-assistant.log"
-    progress.start(f"Starting {_PACKS} simulated packs")
-    async with simulated_packs(folder / "simulator.log", still=False) as bank:
-        port = free_port()
-        make_home(config, port)
-        async with home_assistant(config, log) as child:
+    progress.start("Starting the simulated packs")
+    async with stage(folder, release, still=False, fresh=fresh) as ours:
+        async with home_assistant(sys.executable, ours.config, ours.log) as child:
             async with aiohttp.ClientSession() as session:
-                home = HomeAssistant(session, f"http://127.0.0.1:{port}")
-                await guarded(set_up(home, bank, progress), bank.child, child)
+                home = HomeAssistant(session, ours.url)
+                work = prepare(ours, home, progress)
+                await guarded(work, *ours.children, child)
             progress.done()
+            remember(ours, release)
             print(
                 _READY.format(
-                    packs=_PACKS,
-                    port=port,
+                    packs=sum(len(bus.addresses) for bus in BUSES),
+                    url=ours.url,
                     user=USER,
                     password=PASSWORD,
-                    log=log.relative_to(ROOT),
+                    log=ours.log.relative_to(ROOT),
                 ),
                 flush=True,
             )
-            again = await stay(bank.child, child)
+            again = await stay(*ours.children, child)
         while again:
             print("Home Assistant starts again, as it was told to.", flush=True)
-            async with home_assistant(config, log) as child:
-                again = await stay(bank.child, child)
+            async with home_assistant(sys.executable, ours.config, ours.log) as child:
+                again = await stay(*ours.children, child)
 
 
 async def check(folder: Path, progress: Progress) -> None:
     """Run the demo as long as it takes to compare it with the captures."""
-    config, log = folder / "config", folder / "home-assistant.log"
-    progress.start(f"Starting {_PACKS} simulated packs")
-    async with simulated_packs(folder / "simulator.log", still=True) as bank:
-        port = free_port()
-        make_home(config, port)
-        async with home_assistant(config, log) as child:
+    progress.start("Starting the simulated packs")
+    async with stage(folder, release, still=True, fresh=True) as ours:
+        async with home_assistant(sys.executable, ours.config, ours.log) as child:
             async with aiohttp.ClientSession() as session:
-                home = HomeAssistant(session, f"http://127.0.0.1:{port}")
+                home = HomeAssistant(session, ours.url)
 
                 async def examine() -> list[str]:
-                    entry = await set_up(home, bank, progress)
-                    progress.start("Comparing with the captures")
-                    wrong = await check_values(home, entry, bank)
-                    progress.start("Changing a setting")
-                    return wrong + await check_write(home, entry, bank)
+                    await prepare(ours, home, progress)
+                    progress.start("Comparing with the captures, changing a setting")
+                    return await check_all(home, ours.buses, ours.log)
 
-                wrong = await guarded(examine(), bank.child, child)
+                wrong = await guarded(examine(), *ours.children, child)
             progress.start("Stopping Home Assistant")
-        wrong += check_log(log)
-        wrong += await check_pack(bank)
+        wrong += check_stop(ours.log)
     progress.done()
     if wrong:
         raise DemoError(
@@ -170,7 +123,7 @@ async def check(folder: Path, progress: Progress) -> None:
     print(GOOD, flush=True)
 
 
-async def run(*, checking: bool) -> None:
+async def run(*, checking: bool, fresh: bool) -> None:
     """Run the demo; a signal ends it in order."""
     task = asyncio.current_task()
     assert task is not None
@@ -190,7 +143,10 @@ async def run(*, checking: bool) -> None:
         with only_one(folder):
             for log in folder.glob("*.log"):
                 log.unlink()
-            await (check if checking else demonstrate)(folder, progress)
+            if checking:
+                await check(folder, progress)
+            else:
+                await demonstrate(folder, progress, fresh=fresh)
     finally:
         progress.broken()
 
@@ -198,7 +154,9 @@ async def run(*, checking: bool) -> None:
 def main() -> None:
     """Run the demo; exit with 1 when it is not as it should be."""
     try:
-        asyncio.run(run(checking="--check" in sys.argv[1:]))
+        asyncio.run(
+            run(checking="--check" in sys.argv[1:], fresh="--fresh" in sys.argv[1:])
+        )
     except DemoError as error:
         sys.exit(f"scripts/demo: {error}")
     except asyncio.CancelledError as cancelled:

@@ -48,7 +48,7 @@ def main() -> None:
     by_itself = (
         bootstrap.DEFAULT_INTEGRATIONS
         | bootstrap.CORE_INTEGRATIONS
-        | {"http", "recorder"}
+        | {"http", "isal", "recorder"}
     )
     for name in [*sorted(by_itself), *sys.argv[1:]]:
         _collect(Path(name) if "/" in name else _CORE / name, seen, requirements)

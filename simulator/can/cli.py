@@ -115,8 +115,8 @@ def is_asked_for(options: argparse.Namespace) -> bool:
     return False
 
 
-def endpoint(options: argparse.Namespace) -> BusEndpoint:
-    """What the options ask for, not yet started."""
+def endpoint(options: argparse.Namespace, bank: Bank | None) -> BusEndpoint:
+    """What the options ask for, not yet started; with these packs, if any are given."""
     for name in _OF_RS485:
         if getattr(options, name) not in (None, False):
             raise ValueError(f"--{name.replace('_', '-')} is for an RS485 line")
@@ -124,7 +124,7 @@ def endpoint(options: argparse.Namespace) -> BusEndpoint:
         raise ValueError("--chunk is for an RS485 line")
     if options.role != "slaves":
         raise ValueError("on CAN no pack is asked, so none is the master")
-    bus = _bus(options)
+    bus = _bus(options, bank)
     if options.slcan_pty is not None:
         return serve_slcan_pty(
             bus, Path(options.slcan_pty) if options.slcan_pty else None
@@ -133,7 +133,7 @@ def endpoint(options: argparse.Namespace) -> BusEndpoint:
     return _TCP[option][0](bus, *getattr(options, option))
 
 
-def _bus(options: argparse.Namespace) -> Bus:
+def _bus(options: argparse.Namespace, bank: Bank | None) -> Bus:
     if options.replay is not None:
         return ReplayBus(
             parse_candump(options.replay.decode("utf-8", "replace")),
@@ -145,7 +145,7 @@ def _bus(options: argparse.Namespace) -> Bus:
     dialect = Dialect(options.can_dialect or Dialect.NATIVE)
     make = Bank.default if dialect.native else parallel_bank
     return CanBus(
-        make(options.packs, seed=options.seed, still=options.still),
+        bank or make(options.packs, seed=options.seed, still=options.still),
         dialect,
         bitrate=options.can_bitrate,
         speed=options.speed,

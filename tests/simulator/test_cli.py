@@ -14,6 +14,7 @@ import pytest
 
 from simulator import (
     SLOT,
+    Bank,
     Line,
     MasterLine,
     PtyServer,
@@ -23,6 +24,7 @@ from simulator import (
     TcpServer,
     cli,
 )
+from simulator.can import BusEndpoint, cli as can
 from simulator.ttl import TtlLine
 from tests.captures import bus_streams
 
@@ -395,3 +397,36 @@ def test_a_line_of_the_older_protocol_has_no_second_one() -> None:
     options = parse("--role", "ttl", "--control-tcp", "127.0.0.1:0")
     with pytest.raises(ValueError, match="4E 57"):
         cli.control(options, cli.endpoint(options).line)
+
+
+def bank_of(*arguments: str) -> Bank:
+    """The packs that a command line puts on its line."""
+    options = parse(*arguments)
+    served = cli.endpoint(options)
+    bank = can.bank_of(served) if isinstance(served, BusEndpoint) else None
+    if bank is None:
+        assert isinstance(served.line, SlaveLine)
+        bank = served.line.bank
+    return bank
+
+
+@pytest.mark.parametrize(
+    "wire", [[], ["--can-tcp", "127.0.0.1:0"], ["--role", "master"]]
+)
+def test_packs_in_parallel_are_of_one_kind(wire: list[str]) -> None:
+    bank = bank_of(*wire, "--packs", "0,5", "--alike", "syssi-15.38-16s", "--day", "90")
+    assert {pack.trio.id for pack in bank} == {"syssi-15.38-16s"}
+    assert bank.addresses == [0, 5]
+
+
+def test_only_packs_in_parallel_have_days_of_another_length() -> None:
+    with pytest.raises(ValueError, match="add --alike"):
+        bank_of("--day", "90")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--alike", "lead"], ["--alike", "syssi-15.38-16s", "--still"]]
+)
+def test_packs_in_parallel_are_of_a_known_kind_and_move(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(*wrong)

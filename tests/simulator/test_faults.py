@@ -206,6 +206,18 @@ def test_a_pack_vanishes_again_and_again() -> None:
     assert gone == [5, 6, 15, 16, 25, 26]
 
 
+def test_a_pack_warns_for_a_while() -> None:
+    line = fast("alarm:address=2:bit=4:after=10:length=30:every=100")
+    line.bank[2].set("alarms", 1 << 20)
+    alarms = {}
+    for second in (0, 11, 39, 41, 111, 141):
+        for pack in (1, 2):
+            ask(line, trigger(pack), 1000.0 + second)
+        alarms[second] = [line.bank[pack].get("alarms") for pack in (1, 2)]
+    on, off = [0, 1 << 20 | 1 << 4], [0, 1 << 20]
+    assert alarms == {0: off, 11: on, 39: on, 41: off, 111: on, 141: off}
+
+
 @pytest.mark.parametrize("mode", Writing)
 def test_packs_can_be_told_how_to_treat_writes(mode: Writing) -> None:
     line = fast(f"writes:mode={mode}:address=1")

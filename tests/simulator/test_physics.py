@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator import Bank, Block, Pack
+from simulator import Bank, Block, Pack, trios
 from simulator.physics import resting_voltage
 
 DAY = 86_400
@@ -248,3 +248,35 @@ def test_the_resting_voltage_rises_with_the_charge() -> None:
     assert curve == sorted(curve)
     assert curve[0] == 2800
     assert curve[-1] == 3440
+
+
+def test_packs_in_parallel_are_charged_and_discharged_together() -> None:
+    alike = Bank.alike(range(1, 5), trios()[0], seed=3, day=900)
+    charges = [pack.number_of("soc") for pack in alike]
+    assert max(charges) - min(charges) <= 8
+    assert {pack.number_of("full_capacity") for pack in alike} == {280_000}
+    assert len({tuple(cells(pack)) for pack in alike}) == 4
+    currents, balancing = [], []
+    for minute in range(31):
+        for pack in alike:
+            pack.advance(60.0 * minute)
+        currents.append([pack.number_of("current") for pack in alike])
+        balancing.append([pack.number_of("balancer_state") for pack in alike])
+    assert any(min(now) > 20_000 for now in currents)
+    assert any(max(now) < -20_000 for now in currents)
+    assert any(all(now) for now in balancing)
+    assert not all(any(now) for now in balancing)
+
+
+def test_packs_in_parallel_say_at_once_what_they_begin_with() -> None:
+    pack = Bank.alike([5], trios()[0])[5]
+    assert pack.number_of("pack_voltage") == sum(cells(pack))
+    assert pack.number_of("soc") == round(pack.number_of("remaining_capacity") / 2800)
+
+
+def test_a_short_day_leaves_the_packs_own_time_as_it_is() -> None:
+    pack = Bank.alike([1], trios()[0], day=600)[1]
+    run_time = pack.number_of("run_time")
+    pack.advance(50.0)
+    pack.advance(650.0)
+    assert pack.number_of("run_time") == run_time + 600

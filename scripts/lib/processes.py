@@ -1,4 +1,4 @@
-"""The processes of the demo, and the lines that tell how far it has come."""
+"""Processes that are started and ended in order, and the lines that tell how far all has come."""
 
 import asyncio
 from asyncio import FIRST_COMPLETED
@@ -17,7 +17,7 @@ _PATIENCE: Final = 20.0
 
 
 class DemoError(Exception):
-    """What went wrong, in words for the one who ran the demo."""
+    """What went wrong, in words for the one who ran the command."""
 
 
 class Progress:
@@ -70,7 +70,7 @@ def environment() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of the demo."""
+    """A process that was started here."""
 
     name: str
     process: Process
@@ -116,7 +116,7 @@ async def running(
             stderr=output,
             cwd=folder,
             env=environment(),
-            # A Ctrl-C is for the demo alone, which then stops them in order.
+            # A Ctrl-C is for the command alone, which then stops them in order.
             start_new_session=True,
         )
     child = Child(name, process, log)

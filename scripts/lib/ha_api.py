@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from .demo_process import DemoError
+from .processes import DemoError
 
 _START: Final = 120.0
 """Seconds for the first start on a slow machine; a fast one takes four."""
@@ -21,6 +21,7 @@ class HomeAssistant:
         self._url = url
         self._client = f"{url}/"
         self._token = ""
+        self._asking = asyncio.Lock()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._count = 0
 
@@ -57,9 +58,30 @@ class HomeAssistant:
                 "language": "en",
             },
         )
+        await self._take_code(answer["auth_code"])
+
+    async def log_in(self, user: str, password: str) -> None:
+        """Log in as somebody who is known already."""
+        flow = await self.post(
+            "/auth/login_flow",
+            {
+                "client_id": self._client,
+                "handler": ["homeassistant", None],
+                "redirect_uri": self._client,
+            },
+        )
+        answer = await self.post(
+            f"/auth/login_flow/{flow['flow_id']}",
+            {"client_id": self._client, "username": user, "password": password},
+        )
+        if answer["type"] != "create_entry":
+            raise DemoError(f"Home Assistant does not let {user} in.")
+        await self._take_code(answer["result"])
+
+    async def _take_code(self, code: str) -> None:
         form = {
             "grant_type": "authorization_code",
-            "code": answer["auth_code"],
+            "code": code,
             "client_id": self._client,
         }
         async with self._session.post(f"{self._url}/auth/token", data=form) as token:
@@ -70,13 +92,21 @@ class HomeAssistant:
         """Read a resource."""
         return await self._request("GET", path, None)
 
+    async def delete(self, path: str) -> Any:
+        """Remove a resource."""
+        return await self._request("DELETE", path, None)
+
     async def post(self, path: str, body: Any) -> Any:
         """Change a resource."""
         return await self._request("POST", path, body)
 
     async def command(self, kind: str, **arguments: Any) -> Any:
-        """Return the result of a WebSocket command."""
-        if self._socket is None:
+        """Return the result of a WebSocket command; one waits for the other."""
+        async with self._asking:
+            return await self._command(kind, arguments)
+
+    async def _command(self, kind: str, arguments: dict[str, Any]) -> Any:
+        if self._socket is None or self._socket.closed:
             self._socket = await self._session.ws_connect(
                 f"{self._url}/api/websocket", max_msg_size=0
             )
@@ -94,6 +124,11 @@ class HomeAssistant:
                     f"Home Assistant refused {kind}: {message['error']['message']}"
                 )
             return message["result"]
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            await self._socket.close()
 
     async def _request(self, method: str, path: str, body: Any) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}

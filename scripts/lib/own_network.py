@@ -1,6 +1,6 @@
 """Run a command in a network of its own, on Linux: loopback, one dead interface, no way out.
 
-usage: python scripts/lib/demo_network.py COMMAND [ARGUMENT...]
+usage: python scripts/lib/own_network.py COMMAND [ARGUMENT...]
 
 Exits with 1 before it runs anything where this is not to be had.
 """
