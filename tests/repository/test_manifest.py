@@ -86,7 +86,7 @@ def test_the_manifest_follows_hassfest() -> None:
         ("iot_class", "local"),
         ("integration_type", "bus"),
         ("categories", ["energy"]),
-        ("after_dependencies", []),
+        ("after_dependencies", "frontend"),
         ("dependencies", "usb"),
         ("requirements", ["serialx >=1.11.0"]),
         ("requirements", ["serialx==1.11.0"]),

@@ -24,6 +24,33 @@ export function tiles(device, keys, options = {}) {
   return present(keys.map((key) => tile(device.entities[key], options)));
 }
 
+/** A list of all of these keys that the device has: names may be as long as they are. */
+export function list(device, keys) {
+  const entities = present(keys.map((key) => device.entities[key]));
+  return entities.length
+    ? {
+        type: "entities",
+        entities: entities.map((entity) => ({ entity, name: ENTITY_NAME })),
+        grid_options: { columns: "full" },
+      }
+    : undefined;
+}
+
+/** The state of charge as a dial. */
+export function dial(hass, entity) {
+  return (
+    entity && {
+      type: "gauge",
+      entity,
+      name: nameOf(hass, entity),
+      min: 0,
+      max: 100,
+      severity: { red: 0, yellow: 10, green: 20 },
+      grid_options: { columns: 6, rows: 3 },
+    }
+  );
+}
+
 /** A tile as wide as a section, with the value as a bar. */
 export function barTile(entity, min, max, options = {}) {
   return tile(entity, {
@@ -38,28 +65,51 @@ export function heading(text, icon, options = {}) {
   return { type: "heading", heading: text, icon, ...options };
 }
 
+/** A heading within a section. */
+export function subheading(text, icon) {
+  return heading(text, icon, { heading_style: "subtitle" });
+}
+
 /** A badge in a heading. */
 export function badge(entity, options = {}) {
   return entity && { type: "entity", entity, ...options };
 }
 
-/** A section; `undefined` when it has nothing under its heading. */
-export function section(head, cards, options = {}) {
+/** Cards under a heading of their own within a section; nothing when there are none. */
+export function part(head, ...cards) {
   const shown = present(cards);
-  return shown.length ? { type: "grid", cards: [head, ...shown], ...options } : undefined;
+  return shown.length ? [head, ...shown] : [];
 }
 
-/** How much was added to a counter since midnight. */
-export function today(entity, name) {
-  return (
-    entity && {
+/** A section; `undefined` when it has nothing under its heading. */
+export function section(head, cards, options = {}) {
+  const shown = part(head, cards);
+  return shown.length ? { type: "grid", cards: shown, ...options } : undefined;
+}
+
+/** What went in and out today, in all, and on each of the last days. */
+export function energySection(words, device) {
+  const { energy_charged: charged, energy_discharged: discharged } = device.entities;
+  const pairs = [
+    [charged, words.charged],
+    [discharged, words.discharged],
+  ].filter(([entity]) => entity);
+  return section(heading(words.energy_today, "mdi:lightning-bolt"), [
+    pairs.map(([entity, name]) => ({
       type: "statistic",
       entity,
       name,
       stat_type: "change",
       period: { calendar: { period: "day" } },
-    }
-  );
+    })),
+    list(device, ["energy_charged", "energy_discharged"]),
+    graph(pairs, 7, {
+      title: words.last_days,
+      chart_type: "bar",
+      period: "day",
+      stat_types: ["change"],
+    }),
+  ]);
 }
 
 /**
@@ -78,7 +128,7 @@ export function graph(entities, days, options = {}) {
         period: days > 3 ? "hour" : "5minute",
         stat_types: ["mean"],
         entities: shown.map(([entity, name]) => ({ entity, name })),
-        grid_options: { columns: "full" },
+        grid_options: { columns: 12 },
         ...options,
       }
     : undefined;

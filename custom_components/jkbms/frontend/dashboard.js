@@ -103,6 +103,6 @@ export async function view(config, hass) {
   }
   const { banks, packs } = chosen(all, config, words);
   return config.view === "settings"
-    ? allSettings(hass, words, all, packs, paths)
+    ? allSettings(words, all, packs, paths)
     : overview(hass, words, { bank: banks[0], packs, buses: all.buses, days, paths });
 }

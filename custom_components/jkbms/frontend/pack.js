@@ -4,25 +4,25 @@ import {
   badge,
   barTile,
   deviceLink,
-
+  dial,
+  energySection,
   graph,
   heading,
   is,
   isNot,
+  list,
   nameOf,
   open,
+  part,
   present,
   section,
+  subheading,
   tile,
   tiles,
-  today,
 } from "./cards.js";
 import { numbered } from "./model.js";
 
 const STATE = [
-  "power",
-  "current",
-  "total_voltage",
   "fine_state_of_charge",
   "remaining_energy",
   "capacity_remaining",
@@ -31,6 +31,7 @@ const STATE = [
   "time_to_empty",
   "time_to_full",
   "charge_status",
+  "charge_status_time",
   "state_of_health",
   "charging_cycles",
   "total_charging_cycle_capacity",
@@ -43,14 +44,16 @@ const OUTPUTS = [
   "discharging",
   "charge_enabled",
   "discharge_enabled",
+  "balancing",
+  "balancing_direction",
+  "heating",
+  "heating_current",
+  "precharging",
   "force_charge",
   "full_charge_requested",
-  "balancing",
-  "precharging",
-  "heating",
   "heating_requested",
-  "charger_plugged",
   "charger_requested",
+  "charger_plugged",
   "pcl_module",
   "acc_on",
 ];
@@ -63,10 +66,8 @@ const TEMPERATURES = [
   "max_temperature",
   "min_temperature",
   "average_temperature",
-  "max_temperature_place",
-  "min_temperature_place",
-  "heating_current",
 ];
+const TEMPERATURE_PLACES = ["max_temperature_place", "min_temperature_place"];
 const LIMITS = [
   "charge_voltage_limit",
   "charge_current_limit",
@@ -103,51 +104,21 @@ const USUAL = { color: "green", icon: "mdi:battery" };
 /** Used where nobody knows the chemistry: LFP, of which nearly all packs are. */
 const CELL_RANGE = [2.5, 3.65];
 
-/** The alarms of a pack, which are binary sensors. */
-const alarmsOf = (pack) =>
-  Object.entries(pack.entities)
-    .filter(([key, entity]) => key.startsWith("alarm_") && entity.startsWith("binary_sensor."))
-    .map(([, entity]) => entity);
-
 /** The view; with `settings`, the path of the settings of this pack, it leads there. */
 export function packView(hass, words, pack, { days, settings }) {
-  const of = pack.entities;
   return {
-    title: pack.name,
     type: "sections",
-    max_columns: 4,
+    max_columns: 3,
     dense_section_placement: true,
     sections: present(
       stateSection(hass, words, pack, settings),
       alarmSection(words, pack),
-      section(heading(words.switched, "mdi:electric-switch"), [
-        tiles(pack, OUTPUTS),
-        REASONS.map((key) =>
-          tile(of[key], {
-            color: "amber",
-            grid_options: { columns: 12 },
-            visibility: [isNot(of[key], ...NO_REASON)],
-          }),
-        ),
-      ]),
+      energySection(words, pack),
       cellSection(words, pack),
       historySection(hass, words, pack, days),
-      section(heading(words.temperatures, "mdi:thermometer"), [
-        tiles(pack, TEMPERATURES),
-        graph(
-          ["power_tube_temperature", "min_temperature", "max_temperature"]
-            .concat([1, 2, 4, 5].map((number) => `temperature_sensor_${number}`))
-            .map((key) => [of[key], nameOf(hass, of[key])]),
-          days,
-        ),
-      ]),
-      section(heading(words.energy, "mdi:lightning-bolt"), [
-        today(of.energy_charged, words.charged_today),
-        today(of.energy_discharged, words.discharged_today),
-        tiles(pack, ["energy_charged", "energy_discharged"]),
-      ]),
-      section(heading(words.limits, "mdi:gauge-full"), tiles(pack, LIMITS)),
-      section(heading(words.insight, "mdi:chart-timeline-variant"), tiles(pack, INSIGHT)),
+      temperatureSection(hass, words, pack, days),
+      section(heading(words.limits, "mdi:gauge-full"), [list(pack, LIMITS)]),
+      section(heading(words.insight, "mdi:chart-timeline-variant"), [list(pack, INSIGHT)]),
       leadSection(words, pack),
     ),
   };
@@ -158,7 +129,7 @@ function stateSection(hass, words, pack, settings) {
   const head = heading(pack.name, "mdi:battery-high", {
     ...deviceLink(hass, pack),
     badges: present(
-      badge(of.online, { show_state: true, visibility: [isNot(of.online, "on")] }),
+      badge(of.online, { color: "red", visibility: [is(of.online, "off")] }),
       settings && {
         type: "button",
         text: words.settings,
@@ -167,31 +138,28 @@ function stateSection(hass, words, pack, settings) {
       },
     ),
   });
-  const charge = of.state_of_charge && {
-    type: "gauge",
-    entity: of.state_of_charge,
-    name: nameOf(hass, of.state_of_charge),
-    min: 0,
-    max: 100,
-    severity: { red: 0, yellow: 10, green: 20 },
-    grid_options: { columns: 6, rows: 3 },
-  };
-  return section(head, [charge, tiles(pack, STATE)]);
+  return section(head, [
+    dial(hass, of.state_of_charge),
+    tile(of.power, { name: words.power }),
+    tile(of.current, { name: words.current }),
+    tile(of.total_voltage, { name: words.voltage }),
+    list(pack, STATE),
+  ]);
 }
 
+/** The alarms of a pack, which are binary sensors. */
+const alarmsOf = (pack) =>
+  Object.entries(pack.entities)
+    .filter(([key, entity]) => key.startsWith("alarm_") && entity.startsWith("binary_sensor."))
+    .map(([, entity]) => entity);
+
+/** Whether anything is wrong, what it is, and what is switched on or off because of it. */
 function alarmSection(words, pack) {
   const of = pack.entities;
+  const wide = { grid_options: { columns: 12 } };
   const alarms = alarmsOf(pack);
   return section(heading(words.alarms, "mdi:alert-outline"), [
-    tile(of.problem, {
-      grid_options: { columns: 12 },
-      visibility: [isNot(of.problem, "on")],
-    }),
-    tile(of.problem, {
-      color: "red",
-      grid_options: { columns: 12 },
-      visibility: [is(of.problem, "on")],
-    }),
+    tile(of.problem, { ...wide, color: "red" }),
     alarms.length && {
       type: "entity-filter",
       entities: alarms.map((entity) => ({ entity, name: { type: "entity" } })),
@@ -201,16 +169,23 @@ function alarmSection(words, pack) {
       grid_options: { columns: "full" },
     },
     tile(of.warnings, {
+      ...wide,
       color: "amber",
-      grid_options: { columns: 12 },
       visibility: [isNot(of.warnings, "OK", "unknown", "unavailable")],
     }),
+    REASONS.map((key) =>
+      tile(of[key], {
+        ...wide,
+        color: "amber",
+        visibility: [isNot(of[key], ...NO_REASON)],
+      }),
+    ),
+    part(subheading(words.switched, "mdi:electric-switch"), list(pack, OUTPUTS)),
   ]);
 }
 
 function cellSection(words, pack) {
   const of = pack.entities;
-  const cells = numbered(pack, "cell_voltage");
   const head = heading(words.cells, "mdi:battery-outline", {
     badges: present(
       badge(of.balancing_current, {
@@ -218,49 +193,47 @@ function cellSection(words, pack) {
         color: "amber",
         visibility: of.balancing && [is(of.balancing, "on")],
       }),
-      badge(of.delta_cell_voltage, { icon: "mdi:arrow-expand-vertical" }),
     ),
   });
-  const extremes = tiles(
-    pack,
-    ["delta_cell_voltage", "average_cell_voltage"],
-    cells.length > 2 ? {} : { visibility: undefined },
-  );
   return section(
     head,
     [
-      tile(of.max_cell_voltage, HIGHEST),
-      tile(of.min_cell_voltage, LOWEST),
-      extremes,
-      tiles(pack, ["max_cell_voltage_place", "min_cell_voltage_place"]),
-      tiles(pack, ["balancing_current", "balancing_direction"]),
-      cells.map((number) => cellTiles(pack, number)),
+      tile(of.max_cell_voltage, { ...HIGHEST, name: words.highest }),
+      tile(of.min_cell_voltage, { ...LOWEST, name: words.lowest }),
+      tile(of.delta_cell_voltage, {
+        name: words.difference,
+        icon: "mdi:arrow-expand-vertical",
+      }),
+      tile(of.average_cell_voltage, { name: words.average }),
+      tiles(pack, ["max_cell_voltage_place", "min_cell_voltage_place"], {
+        grid_options: { columns: 12 },
+      }),
+      numbered(pack, "cell_voltage").map((number) => cellTiles(pack, number)),
     ],
-    cells.length > 2 ? { column_span: 2 } : {},
+    { column_span: 2 },
   );
 }
 
 /** A cell as a bar, once for each way it may look; the conditions let one of them show. */
 function cellTiles(pack, number) {
   const of = pack.entities;
-  const entity = of[`cell_voltage_${number}`];
   const bar = (look, ...conditions) =>
-    barTile(entity, ...(pack.cell_range ?? CELL_RANGE), {
+    barTile(of[`cell_voltage_${number}`], ...(pack.cell_range ?? CELL_RANGE), {
       ...look,
-      visibility: conditions.length ? conditions : undefined,
+      ...(conditions.length && { visibility: conditions }),
     });
   const { min_voltage_cell: lowest, max_voltage_cell: highest, balancing } = of;
   if (!lowest || !highest) {
     return bar(USUAL);
   }
   const cell = String(number);
-  const looks = (plain, balanced, ...conditions) =>
+  const looks = (resting, balanced, ...conditions) =>
     balancing
       ? [
-          bar(plain, isNot(balancing, "on"), ...conditions),
+          bar(resting, isNot(balancing, "on"), ...conditions),
           bar(balanced, is(balancing, "on"), ...conditions),
         ]
-      : [bar(plain, ...conditions)];
+      : bar(resting, ...conditions);
   return [
     bar(USUAL, isNot(lowest, cell), isNot(highest, cell)),
     looks(LOWEST, FED, is(lowest, cell)),
@@ -268,33 +241,42 @@ function cellTiles(pack, number) {
   ];
 }
 
+/** Pairs of an entity and its name, for a graph. */
+const lines = (hass, pack, keys) =>
+  keys.map((key) => [pack.entities[key], nameOf(hass, pack.entities[key])]);
+
 function historySection(hass, words, pack, days) {
-  const of = pack.entities;
-  const named = (key) => [of[key], nameOf(hass, of[key])];
-  return section(
-    heading(words.history, "mdi:chart-line"),
-    [
-      graph([named("power")], days, { title: words.power, hide_legend: true }),
-      graph([named("state_of_charge")], days, {
-        title: nameOf(hass, of.state_of_charge),
-        hide_legend: true,
-        min_y_axis: 0,
-        max_y_axis: 100,
-      }),
-      graph(
-        ["max_cell_voltage", "average_cell_voltage", "min_cell_voltage"].map(named),
-        days,
-        { title: words.cell_voltages },
-      ),
-    ],
-    { column_span: 2 },
-  );
+  const charge = pack.entities.state_of_charge;
+  return section(heading(words.history, "mdi:chart-line"), [
+    graph(lines(hass, pack, ["power"]), days, { title: words.power, hide_legend: true }),
+    graph(lines(hass, pack, ["state_of_charge"]), days, {
+      title: nameOf(hass, charge),
+      hide_legend: true,
+      min_y_axis: 0,
+      max_y_axis: 100,
+    }),
+    graph(
+      [
+        [pack.entities.max_cell_voltage, words.highest],
+        [pack.entities.average_cell_voltage, words.average],
+        [pack.entities.min_cell_voltage, words.lowest],
+      ],
+      days,
+      { title: words.cell_voltages },
+    ),
+  ]);
+}
+
+function temperatureSection(hass, words, pack, days) {
+  return section(heading(words.temperatures, "mdi:thermometer"), [
+    list(pack, [...TEMPERATURES, ...TEMPERATURE_PLACES]),
+    graph(lines(hass, pack, TEMPERATURES), days, { expand_legend: true }),
+  ]);
 }
 
 function leadSection(words, pack) {
   const leads = numbered(pack, "cell_resistance").map((number) => `cell_resistance_${number}`);
   return section(heading(words.leads, "mdi:omega"), [
-    tiles(pack, ["max_cell_resistance", "max_resistance_cell"]),
-    tiles(pack, leads),
+    list(pack, ["max_cell_resistance", "max_resistance_cell", ...leads]),
   ]);
 }
