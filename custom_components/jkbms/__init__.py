@@ -15,6 +15,7 @@ from .bank_members import offer_bank
 from .bluetooth_use import async_port
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import BusCoordinator, JkBmsConfigEntry
+from .dashboard import async_setup_dashboard
 from .issues import clear_issues
 from .memory import async_forget
 from .mode import Mode, mode_of
@@ -65,8 +66,9 @@ class _Shape:
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Offer the actions, whether a bus is set up or not."""
+    """Offer the actions and the dashboard, whether a bus is set up or not."""
     async_setup_services(hass)
+    await async_setup_dashboard(hass)
     return True
 
 
