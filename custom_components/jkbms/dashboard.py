@@ -25,6 +25,7 @@ from .pack import Pack
 from .protocol.derived import POWER
 from .protocol.energy import chemistry
 from .protocol.fields import BY_KEY, FIELDS
+from .subentries import bms_subentries
 
 _FOLDER: Final = Path(__file__).parent / "frontend"
 _ENTRY_POINT: Final = "jkbms.js"
@@ -149,12 +150,13 @@ def _running(entry: ConfigEntry[Any]) -> Mapping[str, Pack]:
 def _devices(
     hass: HomeAssistant, entry: ConfigEntry[Any]
 ) -> Iterator[tuple[str, dr.DeviceEntry]]:
-    """Yield the devices of an entry in its order, each with the id it belongs to.
+    """Yield the devices of an entry that are in use, each with the id it belongs to.
 
-    What is disabled, or is a rest of something that was removed, is left out.
+    Packs are in the order of their addresses.
     """
     devices = dr.async_get(hass)
-    for owner in chain([entry.entry_id], entry.subentries):
+    packs = (subentry.subentry_id for subentry in bms_subentries(entry))
+    for owner in chain([entry.entry_id], packs):
         device = devices.async_get_device_by_identifier(
             (DOMAIN, owner), config_entry_id=entry.entry_id
         )

@@ -95,6 +95,7 @@ CARD: Final = {
     "sensor": {
         "average_cell_voltage",
         "balance_starting_voltage_set",
+        "balancing_current",
         "capacity_remaining",
         "cell_resistance_1",
         "cell_voltage_1",
@@ -105,6 +106,7 @@ CARD: Final = {
         "discharging_power",
         "errors",
         "full_charge_capacity",
+        "hardware_version",
         "max_voltage_cell",
         "min_voltage_cell",
         "power",

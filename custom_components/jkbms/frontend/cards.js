@@ -142,6 +142,16 @@ export const note = (content, options = {}) => ({
   ...options,
 });
 
+/** What a sensor says in a whole sentence, under the name of its device. */
+export function sentence(entity, options = {}) {
+  const name = `device_attr('${entity}', 'name_by_user') or device_attr('${entity}', 'name')`;
+  return note(
+    `<ha-alert alert-type="warning" title="{{ (${name}) | e }}">` +
+      `{{ state_translated('${entity}') | e }}</ha-alert>`,
+    options,
+  );
+}
+
 // -- conditions -----------------------------------------------------------------------
 
 export const is = (entity, ...states) => ({ condition: "state", entity, state: states });

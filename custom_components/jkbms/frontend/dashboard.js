@@ -103,6 +103,6 @@ export async function view(config, hass) {
   }
   const { banks, packs } = chosen(all, config, words);
   return config.view === "settings"
-    ? allSettings(words, all, packs, paths)
+    ? allSettings(hass, words, all, packs, paths)
     : overview(hass, words, { bank: banks[0], packs, buses: all.buses, days, paths });
 }

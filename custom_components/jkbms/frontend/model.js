@@ -58,7 +58,7 @@ export function numbered(device, key) {
     .sort((one, other) => one - other);
 }
 
-/** The settings of a tier, or of all without one, that a pack shows or lets change. */
+/** The settings of a tier that a pack shows or lets change. */
 export function settingsOf(all, pack, tier) {
   return all.settings
     .filter(([, itsTier]) => itsTier === tier)

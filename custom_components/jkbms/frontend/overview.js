@@ -16,6 +16,7 @@ import {
   part,
   present,
   section,
+  sentence,
   subheading,
   tile,
 } from "./cards.js";
@@ -85,38 +86,37 @@ function bankSection(hass, words, bank) {
  */
 function troubleSection(words, { bank, packs, buses, paths }) {
   const conditions = [];
-  const when = (condition, entity, options) => {
+  const when = (condition, show, entity, options) => {
     conditions.push(condition);
-    return tile(entity, {
-      color: "red",
-      grid_options: { columns: 12 },
-      visibility: [condition],
-      ...options,
-    });
+    return show(entity, { visibility: [condition], ...options });
   };
+  const red = { color: "red", grid_options: { columns: 12 } };
   const { problem, pack_not_participating: apart } = bank?.entities ?? {};
   const cards = present(
     tile(problem, { grid_options: { columns: 12 }, visibility: [isNot(problem, "on")] }),
     packs.map(({ name, device_id: id, entities: of }) => {
-      const link = { name, ...(paths[id] && { tap_action: open(paths[id]) }) };
+      const link = { ...red, name, ...(paths[id] && { tap_action: open(paths[id]) }) };
       return [
         of.problem &&
-          when(is(of.problem, "on"), of.errors ?? of.problem, {
+          when(is(of.problem, "on"), tile, of.errors ?? of.problem, {
             ...link,
             icon: "mdi:alert",
           }),
-        of.online && when(is(of.online, "off"), of.online, link),
+        of.online && when(is(of.online, "off"), tile, of.online, link),
       ];
     }),
-    apart && when(is(apart, "on"), apart, { color: "amber" }),
+    apart && when(is(apart, "on"), tile, apart, { ...red, color: "amber" }),
     buses.map(
-      ({ name, entities: { health } }) =>
-        health && when(isNot(health, ...FINE), health, { name }),
+      ({ entities: { health } }) => health && when(isNot(health, ...FINE), sentence, health),
     ),
   );
   return section(
     heading(words.alarms, "mdi:alert-outline"),
-    [cards, bank && part(subheading(words.extremes, "mdi:arrow-expand-vertical"), list(bank, EXTREMES))],
+    [
+      cards,
+      bank &&
+        part(subheading(words.extremes, "mdi:arrow-expand-vertical"), list(bank, EXTREMES)),
+    ],
     bank ? {} : { visibility: [either(...conditions)] },
   );
 }

@@ -1,7 +1,21 @@
 /** The views of settings: of one pack all of them, of several what is switched every day. */
 
-import { deviceLink, heading, is, isNot, note, open, part, present, section, subheading, tile } from "./cards.js";
+import {
+  deviceLink,
+  heading,
+  is,
+  isNot,
+  nameOf,
+  note,
+  open,
+  part,
+  present,
+  section,
+  subheading,
+  tile,
+} from "./cards.js";
 import { onlyShown, settingsOf } from "./model.js";
+import { filled } from "./texts.js";
 
 const SWITCHES = ["charging_switch", "discharging_switch", "balancer", "heater"];
 const ACTIONS = ["refresh_settings", "sync_clock"];
@@ -16,18 +30,21 @@ export function hasSettings(all, pack) {
 export function packSettings(hass, words, all, pack) {
   const everyday = settingsOf(all, pack, "everyday");
   const protection = settingsOf(all, pack, "protection");
+  const asked = asking(hass, words, pack);
   const sections = present(
     section(heading(words.everyday, "mdi:tune", deviceLink(hass, pack)), [
       locked(words, everyday),
-      switches(everyday),
-      everyday.filter(({ key }) => !SWITCHES.includes(key)).map((one) => shownOrSet(one, WIDE)),
+      switches(everyday, asked),
+      everyday
+        .filter(({ key }) => !SWITCHES.includes(key))
+        .map((one) => shownOrSet(one, asked, WIDE)),
     ]),
     section(heading(words.protection, "mdi:shield-outline"), [
       locked(words, protection),
-      protection.map((one) => shownOrSet(one, WIDE)),
+      protection.map((one) => shownOrSet(one, asked, WIDE)),
     ]),
     section(heading(words.actions, "mdi:gesture-tap-button"), [
-      ACTIONS.map((key) => pressed(pack.entities[key])),
+      ACTIONS.map((key) => pressed(hass, pack, pack.entities[key])),
       part(
         subheading(words.shown, "mdi:eye-outline"),
         onlyShown(all, pack).map((entity) => tile(entity, WIDE)),
@@ -38,12 +55,12 @@ export function packSettings(hass, words, all, pack) {
 }
 
 /** What is switched every day, of several packs, and a way to the rest. */
-export function allSettings(words, all, packs, paths) {
+export function allSettings(hass, words, all, packs, paths) {
   const sections = packs.map((pack) => {
     const path = paths[pack.device_id];
     return section(
       heading(pack.name, "mdi:battery-high", path && { tap_action: open(path) }),
-      switches(settingsOf(all, pack, "everyday")),
+      switches(settingsOf(all, pack, "everyday"), asking(hass, words, pack)),
     );
   });
   return view(words, present(sections));
@@ -68,16 +85,16 @@ function locked(words, settings) {
   );
 }
 
-function switches(settings) {
+function switches(settings, asked) {
   return SWITCHES.map((key) => {
     const found = settings.find((setting) => setting.key === key);
-    return found && shownOrSet(found);
+    return found && shownOrSet(found, asked);
   });
 }
 
 /** The control while it can be used, else what the pack says the setting is. */
-function shownOrSet({ control, twin }, options) {
-  const set = control && { ...options, ...asking(control) };
+function shownOrSet({ control, twin }, asked, options) {
+  const set = control && { ...options, ...asked(control) };
   if (!control || !twin) {
     return tile(control ?? twin, set ?? options);
   }
@@ -88,25 +105,29 @@ function shownOrSet({ control, twin }, options) {
 }
 
 /**
- * A switch is switched with a tap, and only after a question: it can cut the current.
+ * What makes the switches of a pack ask before they switch with a tap: they can cut the
+ * current, and several packs look alike.
  *
  * Numbers and choices are changed in the dialog of their entity.
  */
-function asking(control) {
-  if (!control.startsWith("switch.")) {
-    return {};
-  }
-  const action = { action: "toggle", confirmation: true };
-  return { tap_action: action, icon_tap_action: action, hold_action: { action: "more-info" } };
+function asking(hass, words, pack) {
+  return (control) => {
+    if (!control.startsWith("switch.")) {
+      return {};
+    }
+    const text = filled(words.confirm, { name: nameOf(hass, control), pack: pack.name });
+    const action = { action: "toggle", confirmation: { text } };
+    return { tap_action: action, icon_tap_action: action, hold_action: { action: "more-info" } };
+  };
 }
 
 /** A button that asks before it is pressed; it has no state worth showing. */
-function pressed(entity) {
+function pressed(hass, pack, entity) {
   const action = {
     action: "perform-action",
     perform_action: "button.press",
     target: { entity_id: entity },
-    confirmation: true,
+    confirmation: { text: `${pack.name}: ${nameOf(hass, entity)}?` },
   };
   return tile(entity, {
     hide_state: true,

@@ -32,6 +32,7 @@ const TEXTS = {
     protection: "Protection settings",
     shown: "Settings that are only shown",
     actions: "Actions",
+    confirm: "{pack}: switch “{name}”?",
     locked:
       "These settings are only shown. To change them, open *Allow changing settings* in the options of [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "None of these packs tells its settings.",
@@ -70,6 +71,7 @@ const TEXTS = {
     protection: "Schutzeinstellungen",
     shown: "Einstellungen, die nur angezeigt werden",
     actions: "Aktionen",
+    confirm: "{pack}: „{name}“ umschalten?",
     locked:
       "Diese Einstellungen werden nur angezeigt. Um sie zu ändern, öffne *Ändern von Einstellungen erlauben* in den Optionen von [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Keiner dieser Packs teilt seine Einstellungen mit.",
@@ -108,6 +110,7 @@ const TEXTS = {
     protection: "Réglages de protection",
     shown: "Réglages seulement affichés",
     actions: "Commandes",
+    confirm: "{pack} : basculer « {name} » ?",
     locked:
       "Ces réglages sont seulement affichés. Pour les modifier, ouvrez *Autoriser la modification des réglages* dans les options de [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Aucun de ces packs ne communique ses réglages.",
@@ -146,6 +149,7 @@ const TEXTS = {
     protection: "Ajustes de protección",
     shown: "Ajustes que solo se muestran",
     actions: "Acciones",
+    confirm: "{pack}: ¿cambiar «{name}»?",
     locked:
       "Estos ajustes solo se muestran. Para cambiarlos, abre *Permitir cambiar ajustes* en las opciones de [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Ninguno de estos packs comunica sus ajustes.",
@@ -184,6 +188,7 @@ const TEXTS = {
     protection: "Beveiligingsinstellingen",
     shown: "Instellingen die alleen worden getoond",
     actions: "Acties",
+    confirm: "{pack}: “{name}” omschakelen?",
     locked:
       "Deze instellingen worden alleen getoond. Om ze te wijzigen, open *Wijzigen van instellingen toestaan* in de opties van [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Geen van deze packs geeft zijn instellingen door.",
@@ -222,6 +227,7 @@ const TEXTS = {
     protection: "Ustawienia zabezpieczeń",
     shown: "Ustawienia tylko wyświetlane",
     actions: "Działania",
+    confirm: "{pack}: przełączyć „{name}”?",
     locked:
       "Te ustawienia są tylko wyświetlane. Aby je zmienić, otwórz *Zezwalaj na zmianę ustawień* w opcjach [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Żaden z tych pakietów nie podaje swoich ustawień.",
@@ -260,6 +266,7 @@ const TEXTS = {
     protection: "Impostazioni di protezione",
     shown: "Impostazioni solo mostrate",
     actions: "Azioni",
+    confirm: "{pack}: commutare «{name}»?",
     locked:
       "Queste impostazioni sono solo mostrate. Per modificarle, apri *Consenti la modifica delle impostazioni* nelle opzioni di [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Nessuno di questi pacchi comunica le sue impostazioni.",
@@ -298,6 +305,7 @@ const TEXTS = {
     protection: "Налаштування захисту",
     shown: "Налаштування, які лише показано",
     actions: "Дії",
+    confirm: "{pack}: перемкнути «{name}»?",
     locked:
       "Ці налаштування лише показано. Щоб їх змінити, відкрийте *Дозволити зміну налаштувань* у параметрах [JK BMS](/config/integrations/integration/jkbms).",
     no_settings: "Жодна з цих батарей не повідомляє свої налаштування.",
@@ -336,6 +344,7 @@ const TEXTS = {
     protection: "保护设置",
     shown: "仅供查看的设置",
     actions: "操作",
+    confirm: "{pack}：切换“{name}”？",
     locked:
       "这些设置仅供查看。若要更改，请在 [JK BMS](/config/integrations/integration/jkbms) 的选项中打开*允许更改设置*。",
     no_settings: "这些电池包均未提供其设置。",
