@@ -81,6 +81,7 @@ def _sensor(datum: Datum[Any]) -> BankSensorDescription:
         texts=REASON_TEXTS if datum.options else None,
         device_class=meaning.sensor,
         native_unit_of_measurement=meaning.unit,
+        suggested_unit_of_measurement=meaning.shown_in,
         suggested_display_precision=meaning.precision,
         state_class=meaning.state_class,
     )

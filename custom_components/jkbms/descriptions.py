@@ -156,6 +156,13 @@ MEANING: Final[dict[Quantity, Meaning]] = {
         state_class=_RISING,
         precision=1,
     ),
+    Quantity.TIME_LEFT: Meaning(
+        sensor=SensorDeviceClass.DURATION,
+        unit=UnitOfTime.SECONDS,
+        shown_in=UnitOfTime.HOURS,
+        state_class=_MEASUREMENT,
+        precision=1,
+    ),
     Quantity.COUNTER: Meaning(state_class=_RISING),
     Quantity.COUNT: Meaning(state_class=_MEASUREMENT),
     Quantity.NUMBER: Meaning(),

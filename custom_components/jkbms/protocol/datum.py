@@ -48,6 +48,7 @@ class Quantity(StrEnum):
     HOURS = "hours"
     MICROSECONDS = "microseconds"
     RUN_TIME = "run_time"  # s, only rises
+    TIME_LEFT = "time_left"  # s, of hours
     COUNTER = "counter"  # only rises
     COUNT = "count"
     NUMBER = "number"

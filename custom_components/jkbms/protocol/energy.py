@@ -92,7 +92,7 @@ REMAINING_ENERGY: Final = _followed(
 TIME_TO_EMPTY: Final = _followed(
     "time_to_empty",
     "Time to empty",
-    Quantity.SECONDS,
+    Quantity.TIME_LEFT,
     _CHARGE,
     _CHARGE_OF_SETTING,
     enabled=False,
@@ -100,7 +100,7 @@ TIME_TO_EMPTY: Final = _followed(
 TIME_TO_FULL: Final = _followed(
     "time_to_full",
     "Time to full",
-    Quantity.SECONDS,
+    Quantity.TIME_LEFT,
     _CHARGE,
     _CHARGE_OF_SETTING,
     enabled=False,
