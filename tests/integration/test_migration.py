@@ -2,11 +2,14 @@
 
 from typing import Final
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import slugify
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    mock_restore_cache_with_extra_data,
+)
 
 from custom_components.jkbms.const import DOMAIN
 from custom_components.jkbms.descriptions import (
@@ -19,7 +22,7 @@ from custom_components.jkbms.descriptions import (
 from custom_components.jkbms.migration.names import PREDECESSORS, Predecessor, match
 from custom_components.jkbms.migration.plan import in_order
 
-from .bus import entity_id, subentry_id
+from .bus import entity_id, set_up, subentry_id
 
 KEYS: Final = {
     description.key
@@ -171,3 +174,21 @@ async def test_without_a_recorder_ids_are_taken_over_all_the_same(
     assert entity_id(hass, "sensor", 1, "state_of_charge") == new
     assert er.async_get(hass).async_get_entity_id("sensor", "mqtt", "x") == old
     assert subentry_id(1) in loaded.subentries
+
+
+async def test_an_alarm_takes_over_an_id_and_not_what_was_stored_for_it(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    old = "binary_sensor.bms_1_alarm"
+    stored = {"active": True, "since": None, "count": 99}
+    mock_restore_cache_with_extra_data(hass, [(State(old, "on"), stored)])
+    await set_up(hass, entry)
+    new = entity_id(hass, "binary_sensor", 1, "alarm_cell_overvoltage")
+    assert new is not None
+    er.async_get(hass).async_update_entity(new, new_entity_id=old)
+    await hass.async_block_till_done()
+    state = hass.states.get(old)
+    assert state is not None
+    assert state.attributes["count"] == 0
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await hass.async_block_till_done()

@@ -32,7 +32,6 @@ _PERIOD: Final = timedelta(minutes=5)
 """What short-term statistics are compiled over."""
 _COMPILED_AFTER: Final = timedelta(seconds=30)
 _MEASURED: Final = ("mean", "min", "max")
-_COUNTED: Final = ("state", "sum")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

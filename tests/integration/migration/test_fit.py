@@ -70,6 +70,19 @@ async def test_a_unit_that_is_not_known_is_told(
     assert note in one["notes"][0]
 
 
+async def test_a_control_is_shown_in_the_old_unit_too(
+    hass: HomeAssistant, bus: BusCoordinator
+) -> None:
+    old = "number.bms_1_bms_balance_starting_voltage"
+    old_entity(hass, old, unit="mV")
+    new = ours(hass, "balance_starting_voltage", "number")
+    answer = await taken_over(hass, old, new)
+    assert "shown in mV" in answer["entities"][0]["notes"][0]
+    entry = er.async_get(hass).async_get(old)
+    assert entry is not None
+    assert entry.options["number"] == {"unit_of_measurement": "mV"}
+
+
 @pytest.mark.parametrize(
     ("old", "platform", "key", "words"),
     [
