@@ -48,7 +48,7 @@ class Radio:
         self.hangs = False
         """Whether attempts to connect never come to an end."""
         self.client: Client | None = None
-        self._notify: Callable[[bytearray], None] | None = None
+        self.notify: Callable[[bytearray], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -72,7 +72,7 @@ class Radio:
             raise BleakError(
                 "[org.bluez.Error.Failed] ATT error: Insufficient Authentication"
             )
-        self._notify = notify
+        self.notify = notify
         self._flow()
 
     def write(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class Radio:
 
     def leave(self) -> None:
         """Take note that the client has gone."""
-        self.client = self._notify = None
+        self.client = self.notify = None
         if self._timer is not None:
             self._timer.cancel()
         if self.gatt.connected:
@@ -101,8 +101,8 @@ class Radio:
         if self._timer is not None:
             self._timer.cancel()
         for packet in self.gatt.collect(loop.time()):
-            if self._notify is not None:
-                self._notify(bytearray(packet))
+            if self.notify is not None:
+                self.notify(bytearray(packet))
         due = self.gatt.due()
         self._timer = None if due is None else loop.call_at(due, self._flow)
 

@@ -19,7 +19,7 @@ from homeassistant.core import HomeAssistant
 from .transport.ble import SERVICE, BlePort
 from .transport.link import LinkFault
 
-_MANUFACTURERS: Final = frozenset({0x0B65, 0x4B4A})
+MANUFACTURERS: Final = frozenset({0x0B65, 0x4B4A})
 """What packs say to be of; as in the manifest (ble.md 1)."""
 
 
@@ -60,5 +60,5 @@ def seen_in(info: BluetoothServiceInfoBleak) -> Seen:
 
 
 def _is_pack(info: BluetoothServiceInfoBleak) -> bool:
-    known = not _MANUFACTURERS.isdisjoint(info.manufacturer_data)
+    known = not MANUFACTURERS.isdisjoint(info.manufacturer_data)
     return known and SERVICE in info.service_uuids

@@ -381,13 +381,14 @@ async def test_a_silent_pack_is_asked_reconnected_and_told(
     hass: HomeAssistant, radio: Radio, proxy: Proxy
 ) -> None:
     async with holding(hass, ble_entry()) as bus:
+        # The text of its module goes on, and proves nothing.
         radio.gatt.mute = True
         await wait_until(lambda: bus.watch.health is Health.SILENT, 120)
         assert value(hass, "total_voltage") == STATE_UNAVAILABLE
-        await asyncio.sleep(900)
+        await asyncio.sleep(300)
         assert bus.watch.troubles.keys() == {Trouble.BLUETOOTH_SILENT}
         connections = radio.gatt.connections
-        assert 3 < connections < 30
+        assert 3 < connections < 12
         radio.gatt.mute = False
         await wait_until(lambda: bus.watch.health is Health.OK, 180)
 

@@ -1,7 +1,10 @@
 """A pack on Bluetooth is set up: found by itself or chosen, asked, recognised, explained."""
 
 from collections.abc import AsyncIterator
+import json
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from homeassistant.config_entries import SOURCE_BLUETOOTH, ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -9,11 +12,13 @@ from homeassistant.data_entry_flow import FlowResultType
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.jkbms import ble
 from custom_components.jkbms.bank_members import all_packs, packs_of
 from custom_components.jkbms.const import DOMAIN
 from custom_components.jkbms.mode import Mode, mode_of
+from custom_components.jkbms.transport.link import LinkError, LinkFault
 from simulator.ble import Generation
-from tests.radio import ADDRESS, NAME, Proxy, Radio, proxy_for
+from tests.radio import ADDRESS, NAME, SERVICE, Proxy, Radio, proxy_for
 
 from .common import bus_entry, wait_until
 from .dialog import TEXTS, Dialog
@@ -67,7 +72,7 @@ async def walked(hass: HomeAssistant, flow_id: str, answer: Any) -> dict[str, An
 async def test_a_pack_that_is_seen_is_offered_with_its_name_and_signal(
     hass: HomeAssistant, proxy: Proxy, radio: Radio
 ) -> None:
-    await hass.async_block_till_done()
+    await wait_until(lambda: offered(hass))
     (flow,) = offered(hass)
     assert flow["context"]["title_placeholders"]["name"] == f"{NAME} (-67 dBm)"
     assert radio.attempts == 0, "nobody connects before it is wanted"
@@ -121,6 +126,10 @@ async def test_devices_of_others_are_not_offered(
         assert offered(hass) == []
         dialog = await Dialog.add(hass, "ble")
         assert dialog.step == "ble_none"
+        await dialog.look_again()
+        assert dialog.step == "ble_none"
+        await dialog.choose("ble")
+        assert dialog.step == "ble_none"
 
 
 async def test_packs_that_are_seen_are_listed_and_asked(
@@ -141,7 +150,10 @@ async def test_packs_that_are_seen_are_listed_and_asked(
 
 
 async def test_one_that_cannot_be_connected_is_explained_and_asked_again(
-    hass: HomeAssistant, proxy: Proxy, radio: Radio
+    hass: HomeAssistant,
+    proxy: Proxy,
+    radio: Radio,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     dialog = await Dialog.add(hass, "ble")
     for trouble, error in (
@@ -154,6 +166,11 @@ async def test_one_that_cannot_be_connected_is_explained_and_asked_again(
         assert dialog.step == "ble"
         assert dialog.errors == {"base": error}
         setattr(radio, trouble, trouble == "lets_in")
+    failure = LinkError(LinkFault.FAILED, "who knows")
+    with patch("custom_components.jkbms.ble_flow.async_meet", side_effect=failure):
+        await dialog.submit(address=ADDRESS)
+    assert dialog.errors == {"base": "ble_failed"}
+    assert f"{ADDRESS} cannot be connected: who knows" in caplog.text
     radio.gatt.mute = True
     await dialog.submit(address=ADDRESS)
     assert dialog.errors == {"base": "ble_silent"}
@@ -165,7 +182,7 @@ async def test_one_that_cannot_be_connected_is_explained_and_asked_again(
 async def test_one_that_was_offered_and_cannot_be_connected_is_offered_still(
     hass: HomeAssistant, proxy: Proxy, radio: Radio
 ) -> None:
-    await hass.async_block_till_done()
+    await wait_until(lambda: offered(hass))
     (flow,) = offered(hass)
     proxy.slots = 0
     result = await walked(hass, flow["flow_id"], {})
@@ -261,3 +278,14 @@ async def test_options_of_a_pack_on_bluetooth(
 async def test_nothing_is_added_to_an_entry_of_one_pack(hass: HomeAssistant) -> None:
     entry: MockConfigEntry = ble_entry()
     assert entry.supported_subentry_types == {}
+
+
+def test_the_manifest_names_what_the_list_takes() -> None:
+    package = Path(ble.__file__).parent
+    manifest = json.loads((package / "manifest.json").read_text(encoding="utf-8"))
+    matchers = manifest["bluetooth"]
+    assert {one["manufacturer_id"] for one in matchers} == ble.MANUFACTURERS
+    assert {one["service_uuid"] for one in matchers} == {SERVICE}
+    assert all(one["connectable"] for one in matchers)
+    assert "bluetooth" in manifest["after_dependencies"]
+    assert "bluetooth" not in manifest["dependencies"], "wires do without"

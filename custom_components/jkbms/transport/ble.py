@@ -92,8 +92,8 @@ class BleLine:
         self._open = False
         for task in tuple(self._writes):
             task.cancel()
-        if self._client is not None:
-            await _disconnect(self._client)
+        assert self._client is not None
+        await _disconnect(self._client)
 
     async def _listen(self, client: _Client) -> None:
         """Have what is notified handed over."""
