@@ -6,6 +6,7 @@ from math import ceil, floor
 from typing import Any, Final, override
 
 from ..alarms import LEVELS
+from ..codecs import NUMBER
 from ..datum import Block, Datum
 from ..derived import number
 from ..fields import (
@@ -256,7 +257,7 @@ def _judge_v1(values: Values) -> Implausible | None:
         return Implausible.STATE_OF_CHARGE
     if any(abs(amperes) > _MAX_CURRENT for amperes in _known(values, (CURRENT,))):
         return Implausible.CURRENT
-    extremes = [v for k in _EXTREMES if isinstance(v := values[k], int | float)]
+    extremes = [v for k in _EXTREMES if isinstance(v := values[k], NUMBER)]
     if not extremes:
         return None
     highest, highest_cell, lowest, lowest_cell, _ = extremes

@@ -7,6 +7,7 @@ id. So what jumps has to be said twice, as on RS485; the next message is never f
 from dataclasses import dataclass
 from typing import Final
 
+from ..codecs import NUMBER
 from ..fields import (
     CAPACITY_REMAINING,
     CELL_VOLTAGES,
@@ -116,7 +117,7 @@ def unlike(new: Decoded, old: Decoded, elapsed: float) -> bool:
         before = old.values.get(key)
         if allowed is None or value == before:
             continue
-        if not isinstance(value, int | float) or not isinstance(before, int | float):
+        if not isinstance(value, NUMBER) or not isinstance(before, NUMBER):
             return True
         if abs(value - before) > allowed[0] + allowed[1] * elapsed:
             return True
