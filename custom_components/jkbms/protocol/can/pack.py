@@ -147,7 +147,7 @@ class PackStation(CanStation):
     def _sum_fits(self) -> bool:
         """Tell whether the cells heard so far make up the voltage of the pack."""
         decoded = {
-            n: slot.frame.decoded(slot.data).values
+            n: slot.latest(slot.data).values
             for n, slot in self.slots.items()
             if slot.data is not None and (n in _CELL_FRAMES or n == native.STATUS.id)
         }
