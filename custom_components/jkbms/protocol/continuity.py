@@ -6,6 +6,7 @@ than its address does, which two may share.
 
 from typing import TYPE_CHECKING, Final
 
+from .codecs import NUMBER
 from .datum import Block
 from .derived import Values
 from .fields import (
@@ -93,6 +94,6 @@ def _ran(old: Values, new: Values, elapsed: float) -> float | None:
 
 def _difference(old: Values, new: Values, key: str) -> float | None:
     before, after = old.get(key), new.get(key)
-    if not isinstance(before, int | float) or not isinstance(after, int | float):
+    if not isinstance(before, NUMBER) or not isinstance(after, NUMBER):
         return None
     return after - before

@@ -21,6 +21,9 @@ class Block(Enum):
         self.base: Final = base
         self.trigger: Final = trigger
 
+    __hash__ = object.__hash__
+    """Enum's own is in Python: blocks are keys, it took a tenth of taking a frame."""
+
 
 BLOCK_OF_TYPE: Final = {block.frame_type: block for block in Block}
 ALL_BLOCKS: Final = frozenset(Block)

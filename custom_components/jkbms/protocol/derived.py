@@ -4,15 +4,14 @@ The BMS's own minimum, maximum and power are not used: its cell numbers are samp
 another moment than its cells, and its power has no sign (rs485.md 8, quirks 19, 21).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, Final
 
 from .alarms import NOTICE_MASK, PROBLEM_MASK, WORD, Alarm, Severity, active
-from .codecs import Value
-from .datum import Block, Datum, Field, Quantity, Role
+from .codecs import NUMBER, Value
+from .datum import Datum, Field, Quantity, Role
 from .fields import (
     ALARM_BITMASK,
     BALANCING_STATE,
@@ -26,107 +25,42 @@ from .fields import (
 
 type Values = Mapping[str, Value]
 _Q = Quantity
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A live block with what several values follow from, worked out once."""
-
-    values: Values
-    cells: Mapping[int, float]
-    """Volts by cell number."""
-    resistances: Mapping[int, float]
-    """Milliohms by cell number."""
-    alarms: int | None
-    """The alarm word."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Derived[T](Datum[T]):
-    """A value computed from the values of one block."""
-
-    block: Block = Block.LIVE
-    compute: Callable[[Reading], T | None]
+_SEEN_LATELY: Final = 64
+"""Masks and alarm words of a pack stay the same for hours; what follows is kept of so many."""
 
 
 def number(values: Values, datum: Datum[Any]) -> float | None:
     """Return the value of a numeric datum, None where it is unknown."""
     value = values.get(datum.key)
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, NUMBER) else None
+
+
+@lru_cache(_SEEN_LATELY)
+def _numbers(mask: int) -> tuple[int, ...]:
+    return tuple(n + 1 for n in range(mask.bit_length()) if mask >> n & 1)
 
 
 def present_cells(values: Values) -> tuple[int, ...]:
     """Return the numbers of the cells that the presence mask names."""
-    mask = int(number(values, CELL_PRESENCE) or 0)
-    return tuple(n + 1 for n in range(mask.bit_length()) if mask >> n & 1)
+    return _numbers(int(number(values, CELL_PRESENCE) or 0))
 
 
 def cells(values: Values) -> dict[int, float]:
     """Return the voltage of each present cell by its number, counted from 1."""
-    return _by_cell(values, CELL_VOLTAGES)
+    return _by_cell(values, _VOLTAGE_KEYS)
 
 
-def _by_cell(values: Values, fields: tuple[Field[float], ...]) -> dict[int, float]:
+_VOLTAGE_KEYS: Final = tuple(field.key for field in CELL_VOLTAGES)
+_RESISTANCE_KEYS: Final = tuple(field.key for field in CELL_RESISTANCES)
+
+
+def _by_cell(values: Values, keys: tuple[str, ...]) -> dict[int, float]:
+    get = values.get
     return {
         cell: value
         for cell in present_cells(values)
-        if (value := number(values, fields[cell - 1])) is not None
+        if isinstance(value := get(keys[cell - 1]), NUMBER)
     }
-
-
-def _power(reading: Reading) -> float | None:
-    volts, amperes = (
-        number(reading.values, TOTAL_VOLTAGE),
-        number(reading.values, CURRENT),
-    )
-    if volts is None or amperes is None:
-        return None
-    return round(volts * amperes, 3)
-
-
-def _charging_power(reading: Reading) -> float | None:
-    power = _power(reading)
-    return None if power is None else max(0.0, power)
-
-
-def _discharging_power(reading: Reading) -> float | None:
-    power = _power(reading)
-    return None if power is None else max(0.0, -power)
-
-
-def _average(reading: Reading) -> float | None:
-    volts = reading.cells.values()
-    return round(sum(volts) / len(volts), 3) if volts else None
-
-
-def _delta(reading: Reading) -> float | None:
-    volts = reading.cells.values()
-    return round(max(volts) - min(volts), 3) if volts else None
-
-
-type _PerCell = Callable[[Reading], Mapping[int, float]]
-_VOLTAGES: Final = attrgetter("cells")
-_RESISTANCES: Final = attrgetter("resistances")
-
-
-def _extreme(
-    of: _PerCell, pick: Callable[..., Any]
-) -> Callable[[Reading], float | None]:
-    def compute(reading: Reading) -> float | None:
-        by_cell = of(reading)
-        return pick(by_cell.values()) if by_cell else None
-
-    return compute
-
-
-def _extreme_cell(
-    of: _PerCell, pick: Callable[..., Any]
-) -> Callable[[Reading], int | None]:
-    def compute(reading: Reading) -> int | None:
-        by_cell = of(reading)
-        return pick(by_cell, key=by_cell.__getitem__) if by_cell else None
-
-    return compute
 
 
 def _word(values: Values, field: Field[float]) -> int | None:
@@ -134,39 +68,86 @@ def _word(values: Values, field: Field[float]) -> int | None:
     return None if value is None else int(value)
 
 
-def _balancing(reading: Reading) -> bool | None:
-    state = _word(reading.values, BALANCING_STATE)
-    return None if state is None else state != 0
+# -- what follows from what -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Values that follow from the same ones, worked out together."""
+
+    keys: tuple[str, ...]
+    compute: Callable[[Values], tuple[Value, ...]]
+    of: frozenset[str]
+    """The keys of what they follow from."""
+
+
+def _datum(
+    key: str,
+    name: str,
+    quantity: Quantity,
+    *,
+    enabled: bool = True,
+    role: Role = Role.MEASUREMENT,
+    options: tuple[str, ...] = (),
+) -> Datum[Any]:
+    return Datum(
+        key=key,
+        name=name,
+        quantity=quantity,
+        enabled=enabled,
+        role=role,
+        options=options,
+    )
+
+
+def _powers(values: Values) -> tuple[float | None, float | None, float | None]:
+    volts, amperes = number(values, TOTAL_VOLTAGE), number(values, CURRENT)
+    if volts is None or amperes is None:
+        return None, None, None
+    power = round(volts * amperes, 3)
+    return power, max(0.0, power), max(0.0, -power)
+
+
+def _voltages(values: Values) -> tuple[float | None, ...]:
+    by_cell = cells(values)
+    if not by_cell:
+        return (None,) * 6
+    return compared(tuple(by_cell), tuple(by_cell.values()))
+
+
+def compared(numbers: Sequence[int], volts: Sequence[float]) -> tuple[float, ...]:
+    """Return the values of `COMPARED` of the cells with these numbers."""
+    lowest, highest = min(volts), max(volts)
+    return (
+        round(sum(volts) / len(volts), 3),
+        round(highest - lowest, 3),
+        lowest,
+        highest,
+        numbers[volts.index(lowest)],
+        numbers[volts.index(highest)],
+    )
+
+
+def _resistances(values: Values) -> tuple[float | None, float | None]:
+    by_cell = _by_cell(values, _RESISTANCE_KEYS)
+    if not by_cell:
+        return None, None
+    cell = max(by_cell, key=by_cell.__getitem__)
+    return by_cell[cell], cell
 
 
 _DIRECTIONS: Final = ("off", "charging", "discharging")
 
 
-def _balancing_direction(reading: Reading) -> str | None:
-    state = _word(reading.values, BALANCING_STATE)
-    if state is None or state >= len(_DIRECTIONS):
-        return None
-    return _DIRECTIONS[state]
-
-
-def _any_of(mask: int) -> Callable[[Reading], bool | None]:
-    """Return what tells whether an alarm of a mask is active."""
-
-    def compute(reading: Reading) -> bool | None:
-        return None if reading.alarms is None else bool(reading.alarms & mask)
-
-    return compute
+def _balancing(values: Values) -> tuple[bool | None, str | None]:
+    state = _word(values, BALANCING_STATE)
+    if state is None:
+        return None, None
+    return state != 0, _DIRECTIONS[state] if state < len(_DIRECTIONS) else None
 
 
 _MAX_NAMED: Final = 5
 """A state of Home Assistant holds 255 characters."""
-
-
-def _errors(reading: Reading) -> str | None:
-    """Name the active alarms; what healthy packs also report is none of them."""
-    if reading.alarms is None:
-        return None
-    return listed([alarm.name for alarm in active(reading.alarms & ~NOTICE_MASK)])
 
 
 def listed(names: list[str]) -> str:
@@ -177,150 +158,150 @@ def listed(names: list[str]) -> str:
     return ", ".join(shown) or "OK"
 
 
-def _wire_alarm_cells(reading: Reading) -> str | None:
-    word = _word(reading.values, WIRE_ALARMS)
+@lru_cache(_SEEN_LATELY)
+def _of_word(word: int | None) -> tuple[Value, ...]:
+    """Return what an alarm word says; what healthy packs also report is no error."""
     if word is None:
-        return None
-    numbers = [str(n + 1) for n in range(word.bit_length()) if word >> n & 1]
-    return ", ".join(numbers) or "OK"
-
-
-def _derived[T](
-    key: str,
-    name: str,
-    quantity: Quantity,
-    compute: Callable[[Reading], T | None],
-    *,
-    enabled: bool = True,
-    role: Role = Role.MEASUREMENT,
-    options: tuple[str, ...] = (),
-) -> Derived[T]:
-    return Derived(
-        key=key,
-        name=name,
-        quantity=quantity,
-        compute=compute,
-        enabled=enabled,
-        role=role,
-        options=options,
+        return (None,) * (3 + len(WORD))
+    return (
+        bool(word & PROBLEM_MASK),
+        bool(word & NOTICE_MASK),
+        listed([alarm.name for alarm in active(word & ~NOTICE_MASK)]),
+        *(bool(word >> bit & 1) for bit in range(len(WORD))),
     )
 
 
-POWER: Final = _derived("power", "Battery power", _Q.POWER, _power)
-PROBLEM: Final = _derived("problem", "Problem", _Q.PROBLEM, _any_of(PROBLEM_MASK))
-_COMPUTED: Final[tuple[Derived[Any], ...]] = (
+def _alarms(values: Values) -> tuple[Value, ...]:
+    return _of_word(_word(values, ALARM_BITMASK))
+
+
+@lru_cache(_SEEN_LATELY)
+def _of_wires(word: int) -> tuple[str]:
+    return (", ".join(map(str, _numbers(word))) or "OK",)
+
+
+def _wire_alarms(values: Values) -> tuple[str | None]:
+    word = _word(values, WIRE_ALARMS)
+    return (None,) if word is None else _of_wires(word)
+
+
+# -- their names ----------------------------------------------------------------------
+
+POWER: Final = _datum("power", "Battery power", _Q.POWER)
+_POWERS: Final = (
     POWER,
-    _derived(
-        "charging_power", "Charging power", _Q.POWER, _charging_power, enabled=False
+    _datum("charging_power", "Charging power", _Q.POWER, enabled=False),
+    _datum("discharging_power", "Discharging power", _Q.POWER, enabled=False),
+)
+COMPARED: Final = (
+    _datum("average_cell_voltage", "Average cell voltage", _Q.CELL_VOLTAGE),
+    _datum("delta_cell_voltage", "Cell voltage difference", _Q.CELL_VOLTAGE),
+    _datum("min_cell_voltage", "Lowest cell voltage", _Q.CELL_VOLTAGE),
+    _datum("max_cell_voltage", "Highest cell voltage", _Q.CELL_VOLTAGE),
+    _datum("min_voltage_cell", "Lowest cell number", _Q.NUMBER),
+    _datum("max_voltage_cell", "Highest cell number", _Q.NUMBER),
+)
+_RESISTANCES: Final = (
+    _datum(
+        "max_cell_resistance", "Highest lead resistance", _Q.RESISTANCE, enabled=False
     ),
-    _derived(
-        "discharging_power",
-        "Discharging power",
-        _Q.POWER,
-        _discharging_power,
-        enabled=False,
-    ),
-    _derived("average_cell_voltage", "Average cell voltage", _Q.CELL_VOLTAGE, _average),
-    _derived("delta_cell_voltage", "Cell voltage difference", _Q.CELL_VOLTAGE, _delta),
-    _derived(
-        "min_cell_voltage",
-        "Lowest cell voltage",
-        _Q.CELL_VOLTAGE,
-        _extreme(_VOLTAGES, min),
-    ),
-    _derived(
-        "max_cell_voltage",
-        "Highest cell voltage",
-        _Q.CELL_VOLTAGE,
-        _extreme(_VOLTAGES, max),
-    ),
-    _derived(
-        "min_voltage_cell",
-        "Lowest cell number",
-        _Q.NUMBER,
-        _extreme_cell(_VOLTAGES, min),
-    ),
-    _derived(
-        "max_voltage_cell",
-        "Highest cell number",
-        _Q.NUMBER,
-        _extreme_cell(_VOLTAGES, max),
-    ),
-    _derived(
-        "max_cell_resistance",
-        "Highest lead resistance",
-        _Q.RESISTANCE,
-        _extreme(_RESISTANCES, max),
-        enabled=False,
-    ),
-    _derived(
+    _datum(
         "max_resistance_cell",
         "Highest lead resistance cell",
         _Q.NUMBER,
-        _extreme_cell(_RESISTANCES, max),
         enabled=False,
     ),
-    _derived("balancing", "Balancing", _Q.ACTIVITY, _balancing),
-    _derived(
+)
+_BALANCING: Final = (
+    _datum("balancing", "Balancing", _Q.ACTIVITY),
+    _datum(
         "balancing_direction",
         "Balancing direction",
         _Q.CHOICE,
-        _balancing_direction,
         enabled=False,
         options=_DIRECTIONS,
     ),
+)
+PROBLEM: Final = _datum("problem", "Problem", _Q.PROBLEM)
+_OF_WORD: Final = (
     PROBLEM,
-    _derived(
-        "notice",
-        "Notice",
-        _Q.FLAG,
-        _any_of(NOTICE_MASK),
-        enabled=False,
-        role=Role.DIAGNOSTIC,
-    ),
-    _derived("errors", "Active alarms", _Q.TEXT, _errors, role=Role.DIAGNOSTIC),
-    _derived(
-        "wire_alarm_cells",
-        "Cells with a balance lead alarm",
-        _Q.TEXT,
-        _wire_alarm_cells,
-        enabled=False,
-        role=Role.DIAGNOSTIC,
-    ),
+    _datum("notice", "Notice", _Q.FLAG, enabled=False, role=Role.DIAGNOSTIC),
+    _datum("errors", "Active alarms", _Q.TEXT, role=Role.DIAGNOSTIC),
+)
+_WIRE_ALARM_CELLS: Final = _datum(
+    "wire_alarm_cells",
+    "Cells with a balance lead alarm",
+    _Q.TEXT,
+    enabled=False,
+    role=Role.DIAGNOSTIC,
 )
 
 
 def _alarm(alarm: Alarm) -> Datum[bool]:
     is_notice = alarm.severity is Severity.INFO
-    return Datum(
-        key=alarm.key,
-        name=alarm.name,
-        quantity=_Q.FLAG if is_notice else _Q.PROBLEM,
-        role=Role.DIAGNOSTIC,
+    return _datum(
+        alarm.key,
+        alarm.name,
+        _Q.FLAG if is_notice else _Q.PROBLEM,
         enabled=not is_notice,
+        role=Role.DIAGNOSTIC,
     )
 
 
 ALARM_STATES: Final = tuple(_alarm(alarm) for alarm in WORD)
 """Whether each alarm of the alarm word is active; the place of each is its bit."""
-DERIVED: Final[tuple[Datum[Any], ...]] = (*_COMPUTED, *ALARM_STATES)
+DERIVED: Final[tuple[Datum[Any], ...]] = (
+    *_POWERS,
+    *COMPARED,
+    *_RESISTANCES,
+    *_BALANCING,
+    *_OF_WORD,
+    _WIRE_ALARM_CELLS,
+    *ALARM_STATES,
+)
 
 
-# The word of a pack stays the same for hours: 29 bits need not be looked at each time.
-@lru_cache(maxsize=64)
-def _alarm_states(word: int | None) -> Mapping[str, Value]:
-    if word is None:
-        return dict.fromkeys(alarm.key for alarm in WORD)
-    return {alarm.key: bool(word >> bit & 1) for bit, alarm in enumerate(WORD)}
+def _group(
+    data: tuple[Datum[Any], ...],
+    compute: Callable[[Values], tuple[Value, ...]],
+    *of: Field[Any],
+) -> _Group:
+    keys = tuple(datum.key for datum in data)
+    return _Group(keys, compute, frozenset(field.key for field in of))
+
+
+_GROUPS: Final = (
+    _group(_POWERS, _powers, TOTAL_VOLTAGE, CURRENT),
+    _group(COMPARED, _voltages, CELL_PRESENCE, *CELL_VOLTAGES),
+    _group(_RESISTANCES, _resistances, CELL_PRESENCE, *CELL_RESISTANCES),
+    _group(_BALANCING, _balancing, BALANCING_STATE),
+    _group((*_OF_WORD, *ALARM_STATES), _alarms, ALARM_BITMASK),
+    _group((_WIRE_ALARM_CELLS,), _wire_alarms, WIRE_ALARMS),
+)
+
+
+_GROUP_OF: Final = {
+    key: group
+    for group in _GROUPS
+    if group.keys[0] != COMPARED[0].key
+    for key in group.of
+}
 
 
 def derive(values: Values) -> dict[str, Value]:
     """Return all values derived from a live block."""
-    reading = Reading(
-        values,
-        cells(values),
-        _by_cell(values, CELL_RESISTANCES),
-        _word(values, ALARM_BITMASK),
-    )
-    computed = {derived.key: derived.compute(reading) for derived in _COMPUTED}
-    return {**computed, **_alarm_states(reading.alarms)}
+    derived: dict[str, Value] = {}
+    for group in _GROUPS:
+        derived.update(zip(group.keys, group.compute(values), strict=True))
+    return derived
+
+
+def derive_from(values: Values, changed: Iterable[str]) -> dict[str, Value]:
+    """Return those that follow from what has changed, if it is no voltage of a cell."""
+    derived: dict[str, Value] = {}
+    last = None
+    for group in map(_GROUP_OF.get, changed):
+        if group is not None and group is not last:
+            derived.update(zip(group.keys, group.compute(values), strict=True))
+            last = group
+    return derived

@@ -6,10 +6,12 @@ smoothed: the BMS is asked again at once, and shown as soon as it says the same.
 that damages bytes gets a closer look besides (`scrutiny`).
 """
 
+from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Final
 
-from .codecs import Value
+from .codecs import NUMBER, Value
 from .datum import Block
 from .derived import Values, number
 from .fields import (
@@ -83,13 +85,47 @@ _FREE: Final = frozenset(
     }
 )
 """What changes as it likes, and is never shown."""
-_STEADY: Final = tuple(
-    field.key
-    for field in LIVE
-    if field.key not in {*_STEPS, *_MOVED, *_CLOCKS, *COUNTDOWNS, *_FREE}
-)
-"""What stays the same for hours: alarms, switches, capacity, masks, calibration."""
 _COUNTING: Final = frozenset({"device_runtime", "power_on_count"})
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How far a value may go from one frame to the next, in its unit."""
+
+    fall: float
+    rise: float
+    per_second: float = 0.0
+    """How much further for each second between them."""
+
+    def holds(self, new: Value, old: Value, elapsed: float) -> bool:
+        """Tell whether a value that is another one now has gone no further."""
+        if isinstance(new, NUMBER) and isinstance(old, NUMBER):
+            change = new - old
+        elif isinstance(new, datetime) and isinstance(old, datetime):
+            change = (new - old).total_seconds()
+        else:
+            # It has come or gone, or it is a word.
+            return False
+        more = elapsed * self.per_second
+        return -self.fall - more <= change <= self.rise + more
+
+
+FREE: Final = Margin(inf, inf)
+STEADY: Final = Margin(-1.0, -1.0)
+"""Not at all: alarms, switches, capacity, masks, calibration stay the same for hours."""
+_OF_KEY: Final = {
+    **{field.key: STEADY for field in LIVE},
+    **{key: Margin(step, step) for key, step in _STEPS.items()},
+    **dict.fromkeys(_MOVED, Margin(1.0, 1.0, _MAX_CURRENT / 3600)),
+    **dict.fromkeys(_CLOCKS, Margin(_SLACK, _SLACK, 1.0)),
+    **dict.fromkeys(COUNTDOWNS, Margin(inf, 0.0)),
+}
+_MARGINS: Final = {key: most for key, most in _OF_KEY.items() if key not in _FREE}
+
+
+def margin(key: str) -> Margin:
+    """Return how far a live value may go without a doubt."""
+    return _MARGINS.get(key, FREE)
 
 
 def doubts(block: Block, new: Values, old: Values, elapsed: float) -> set[str]:
@@ -100,15 +136,13 @@ def doubts(block: Block, new: Values, old: Values, elapsed: float) -> set[str]:
             for key, value in new.items()
             if key not in _COUNTING and old.get(key) != value
         }
-    steps = {
-        **_STEPS,
-        **dict.fromkeys(_MOVED, 1 + elapsed * _MAX_CURRENT / 3600),
-        **dict.fromkeys(_CLOCKS, elapsed + _SLACK),
-    }
-    unlike = {key for key in _STEADY if new.get(key) != old.get(key)}
-    unlike |= {key for key in COUNTDOWNS if _rises(new.get(key), old.get(key))}
-    unlike |= {
-        key for key, step in steps.items() if _jumps(new.get(key), old.get(key), step)
+    now, then = new.get, old.get
+    # Most are what they were: that is seen before a method is called.
+    unlike = {
+        key
+        for key, margin in _MARGINS.items()
+        if (value := now(key)) != (before := then(key))
+        and not margin.holds(value, before, elapsed)
     }
     if CURRENT.key in unlike and power_fits(new):
         # Damage to the current alone cannot fit, a load that was switched does.
@@ -138,19 +172,3 @@ def power_fits(values: Values) -> bool:
     if volts is None or amperes is None or watts is None:
         return False
     return abs(abs(volts * amperes) - watts) <= _POWER_SLACK + _POWER_SHARE * watts
-
-
-def _jumps(new: Value, old: Value, step: float) -> bool:
-    """Tell whether a value went further than a step, or came or went itself."""
-    if isinstance(new, int | float) and isinstance(old, int | float):
-        return abs(new - old) > step
-    if isinstance(new, datetime) and isinstance(old, datetime):
-        return abs((new - old).total_seconds()) > step
-    return new != old
-
-
-def _rises(new: Value, old: Value) -> bool:
-    """Tell whether a countdown went up: it has begun anew, or it is damaged."""
-    if isinstance(new, int | float) and isinstance(old, int | float):
-        return new > old
-    return new != old

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .codecs import Value
+from .codecs import NUMBER, Value
 from .datum import Block, Role
 from .derived import Values
 from .fields import (
@@ -72,6 +72,6 @@ def _differ(one: Value, other: Value) -> bool:
 
 def _rise(early: Values, late: Values, key: str) -> float | None:
     before, after = early.get(key), late.get(key)
-    if not isinstance(before, int | float) or not isinstance(after, int | float):
+    if not isinstance(before, NUMBER) or not isinstance(after, NUMBER):
         return None
     return after - before

@@ -1,13 +1,12 @@
 """Where the rows of the datasheet lie in the frames of older and newer boards."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
+from itertools import compress
 import struct
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from .codecs import BIG, LITTLE, Bit, ByteOrder, Codec, Flag, Raw, Scaled, Value
+from .codecs import BIG, LITTLE, ByteOrder, Codec, Value
 from .datum import Block, Field, Firmware, Role
 from .fields import (
     ALARM_BITMASK,
@@ -20,7 +19,9 @@ from .fields import (
     TOTAL_VOLTAGE,
 )
 from .fields.jk04 import JK04
+from .fields.rows import MAX_CELLS
 from .frames import FRAME_SIZE
+from .plan import Place, Plan
 
 FRAME_HEAD: Final = 6
 """Bytes of a frame before its block: magic, type, counter."""
@@ -58,7 +59,12 @@ _LIVE_24S_ABSENT: Final = frozenset(
         "charger_plugged",
     }
 )
-_CELLS: Final = tuple(zip(CELL_VOLTAGES, CELL_RESISTANCES, strict=True))
+_CELLS: Final = tuple(
+    (voltage.key, resistance.key)
+    for voltage, resistance in zip(CELL_VOLTAGES, CELL_RESISTANCES, strict=True)
+)
+_PLANS_KEPT: Final = 64
+"""Several of each kind of pack that a house may have; 40 kB each."""
 _SETTINGS_24S_LAST: Final = 0x1084
 _DEVICE_24S_LAST: Final = 0x1470
 
@@ -115,80 +121,27 @@ def codec_at(field: Field[Any], layout: Layout) -> Codec[Any]:
     return field.codec
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """One unpack for a whole block, then one short loop for each kind of value.
-
-    Going through the codec of each row instead takes three times as long.
-    """
-
-    unpacker: struct.Struct
-    integers: tuple[tuple[str, int], ...]
-    scaled: tuple[tuple[str, int, int], ...]
-    """Key, index of the raw value, divisor."""
-    probes: tuple[tuple[str, int, int, int], ...]
-    """Key, index, divisor, the raw value that means unknown."""
-    flags: tuple[tuple[str, int, int], ...]
-    """Key, index, mask."""
-    others: tuple[tuple[str, int, Callable[[Raw], Value]], ...]
-    absent: dict[str, None]
-
-
-def _unpacker(items: Iterable[tuple[int, str]], order: ByteOrder) -> struct.Struct:
-    parts: list[str] = []
-    position = 0
-    for offset, code in items:
-        parts.append(f"{offset - position}x{code}")
-        position = offset + struct.calcsize(f"<{code}")
-    return struct.Struct(order + "".join(parts))
-
-
-@cache
-def _plan(
-    block: Block, layout: Layout, order: ByteOrder, firmware: Firmware | None
-) -> _Plan:
-    placed: dict[Field[Any], tuple[int, str]] = {}
-    absent: dict[str, None] = {}
+@lru_cache(maxsize=_PLANS_KEPT)
+def plan_of(
+    block: Block,
+    layout: Layout,
+    firmware: Firmware | None,
+    order: ByteOrder = LITTLE,
+    cells: int = MAX_CELLS,
+) -> Plan:
+    """Return how a block is decoded; the live block of a pack of so many cells."""
+    placed: dict[Field[Any], Place] = {}
+    absent = [key for cell in _CELLS[cells:] for key in cell]
     for field in FIELDS_OF[block]:
         where = place(field, layout)
-        if field.role is Role.SECRET or where is None:
+        if field.role is Role.SECRET or where is None or field.key in absent:
             continue
         if _has(field, firmware):
             placed[field] = where
         else:
-            absent[field.key] = None
-    # Bits of one word share an item.
-    items = sorted(set(placed.values()))
-    index = {item: number for number, item in enumerate(items)}
-    integers: list[tuple[str, int]] = []
-    scaled: list[tuple[str, int, int]] = []
-    probes: list[tuple[str, int, int, int]] = []
-    flags: list[tuple[str, int, int]] = []
-    others: list[tuple[str, int, Callable[[Raw], Value]]] = []
-    for field, where in placed.items():
-        key, at = field.key, index[where]
-        match codec_at(field, layout):
-            case Scaled(unknown=int(unknown), divisor=divisor):
-                probes.append((key, at, divisor, unknown))
-            case Scaled(divisor=1):
-                integers.append((key, at))
-            case Scaled(divisor=divisor):
-                scaled.append((key, at, divisor))
-            case Flag():
-                flags.append((key, at, -1))
-            case Bit(bit=bit):
-                flags.append((key, at, 1 << bit))
-            case codec:
-                others.append((key, at, codec.decode))
-    return _Plan(
-        _unpacker(items, order),
-        tuple(integers),
-        tuple(scaled),
-        tuple(probes),
-        tuple(flags),
-        tuple(others),
-        absent,
-    )
+            absent.append(field.key)
+    codecs = {field: codec_at(field, layout) for field in placed}
+    return Plan(placed, codecs, absent, order)
 
 
 def decode_block(
@@ -206,27 +159,44 @@ def decode_block(
     None, and so are those whose place means something else on other firmware while
     the firmware is not known (0x1116, rs485.md 5.1).
     """
-    plan = _plan(block, layout, order, firmware)
+    plan = plan_of(block, layout, firmware, order)
     if len(data) - offset < plan.unpacker.size:
         return _decode_beginning(data, block, layout, firmware, order, offset)
-    raw = plan.unpacker.unpack_from(data, offset)
-    values: dict[str, Value] = {key: raw[at] for key, at in plan.integers}
-    values |= {key: raw[at] / divisor for key, at, divisor in plan.scaled}
-    values |= {
-        key: None if (number := raw[at]) == unknown else number / divisor
-        for key, at, divisor, unknown in plan.probes
-    }
-    values |= {key: raw[at] & mask != 0 for key, at, mask in plan.flags}
-    values |= {key: decode(raw[at]) for key, at, decode in plan.others}
-    values |= plan.absent
-    if block is Block.LIVE:
-        _forget_absent_cells(values)
-        if layout is Layout.JK04:
-            # It tells no voltage of the pack: its cells are in series (ble.md 5.3).
-            volts = (values[voltage.key] for voltage, _ in _CELLS)
-            numbers = [v for v in volts if isinstance(v, int | float)]
-            values[TOTAL_VOLTAGE.key] = round(sum(numbers), 3)
+    if block is not Block.LIVE:
+        return plan.decode(data, offset)
+    mask = presence(data, layout, order, offset)
+    if is_gapless(mask):
+        # Half of the rows of a pack with 16 cells are those of cells it has not.
+        plan = plan_of(block, layout, firmware, order, mask.bit_length())
+        values = plan.decode(data, offset)
+    else:
+        values = plan.decode(data, offset)
+        for cell, (voltage, resistance) in enumerate(_CELLS):
+            if not mask >> cell & 1:
+                values[voltage] = values[resistance] = None
+    if layout is Layout.JK04:
+        # It tells no voltage of the pack: its cells are in series (ble.md 5.3).
+        volts = (values[voltage] for voltage, _ in _CELLS)
+        numbers = [volt for volt in volts if isinstance(volt, int | float)]
+        values[TOTAL_VOLTAGE.key] = round(sum(numbers), 3)
     return values
+
+
+def is_gapless(mask: int) -> bool:
+    """Tell whether a presence mask names the first cells and no others."""
+    return not mask & (mask + 1)
+
+
+def presence(
+    data: bytes, layout: Layout, order: ByteOrder = LITTLE, offset: int = FRAME_HEAD
+) -> int:
+    """Return the mask that tells which cells are there."""
+    where = place(CELL_PRESENCE, layout)
+    assert where is not None
+    start, code = where
+    mask: int
+    (mask,) = struct.unpack_from(order + code, data, offset + start)
+    return mask
 
 
 def _decode_beginning(
@@ -250,14 +220,6 @@ def _decode_beginning(
             if start + struct.calcsize(f"<{code}") > held:
                 values[field.key] = None
     return values
-
-
-def _forget_absent_cells(values: dict[str, Value]) -> None:
-    """Make the slots of cells that are not there unknown; they read as 0."""
-    mask = int(cast("float", values[CELL_PRESENCE.key]))
-    for cell, (voltage, resistance) in enumerate(_CELLS):
-        if not mask >> cell & 1:
-            values[voltage.key] = values[resistance.key] = None
 
 
 def _has(field: Field[Any], firmware: Firmware | None) -> bool:
@@ -324,12 +286,17 @@ def _mask_fits(frame: bytes, *, cells: int, mask_at: int) -> bool:
     """Tell whether the presence mask names just the cells that have a voltage."""
     voltages = struct.unpack_from(f"<{cells}H", frame, FRAME_HEAD)
     mask, average = struct.unpack_from("<IH", frame, mask_at)
-    present = [v for n, v in enumerate(voltages) if mask >> n & 1]
+    present = tuple(compress(voltages, _named(mask)))
     if not present or 0 in present or mask >> cells:
         return False
-    if any(v and not mask >> n & 1 for n, v in enumerate(voltages)):
-        return False
-    return bool(abs(sum(present) / len(present) - average) <= 20)
+    whole = sum(present)
+    return bool(whole == sum(voltages) and abs(whole / len(present) - average) <= 20)
+
+
+@lru_cache(maxsize=64)
+def _named(mask: int) -> tuple[int, ...]:
+    """Return which cells a mask names; that of a pack stays the same for good."""
+    return tuple(mask >> n & 1 for n in range(mask.bit_length()))
 
 
 def _looks_like_jk04(frame: bytes) -> bool:

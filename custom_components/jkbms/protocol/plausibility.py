@@ -87,13 +87,13 @@ def _live(values: Values) -> Implausible | None:
     volts = cells(values).values()
     if not volts or max(volts) > _MAX_CELL:
         return Implausible.CELL_VOLTAGE
-    total = number(values, TOTAL_VOLTAGE)
-    tolerance = max(_PACK_TOLERANCE, _PACK_SHARE * sum(volts))
+    total, whole = number(values, TOTAL_VOLTAGE), sum(volts)
+    tolerance = max(_PACK_TOLERANCE, _PACK_SHARE * whole)
     # A cell that reads 0, or that a BMS misses and says so, has lost its sense wire:
     # the sum means nothing then, and the alarm must get through.
     told = int(number(values, ALARM_BITMASK) or 0) & _WIRE_ALARMS
     compared = min(volts) > 0 and not told
-    if total is None or (compared and abs(sum(volts) - total) > tolerance):
+    if total is None or (compared and abs(whole - total) > tolerance):
         return Implausible.PACK_VOLTAGE
     if _above(values, CURRENT, _MAX_CURRENT):
         return Implausible.CURRENT

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, cast
 
-from .codecs import Flag
+from .codecs import NUMBER, Flag
 from .continuity import keeps_time
 from .datum import Block
 from .derived import Values, cells, number, present_cells
@@ -206,7 +206,7 @@ def _clocks(new: Values, old: Values, elapsed: float) -> Iterator[str]:
         yield _PHASE_TIME
     for key in COUNTDOWNS:
         left, before = new.get(key), old.get(key)
-        if isinstance(left, int | float) and isinstance(before, int | float):
+        if isinstance(left, NUMBER) and isinstance(before, NUMBER):
             fell = min(elapsed, before)
             if left != before and not keeps_time(before - left, fell):
                 yield key
@@ -215,7 +215,7 @@ def _clocks(new: Values, old: Values, elapsed: float) -> Iterator[str]:
 def _change(new: Values, old: Values, key: str) -> float | None:
     """Return how far a value went; None where it cannot be told."""
     after, before = new.get(key), old.get(key)
-    if isinstance(after, int | float) and isinstance(before, int | float):
+    if isinstance(after, NUMBER) and isinstance(before, NUMBER):
         return after - before
     if isinstance(after, datetime) and isinstance(before, datetime):
         return (after - before).total_seconds()

@@ -1,7 +1,7 @@
 """What is known of one BMS: the last believed values of its blocks."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set as AbstractSet
 from dataclasses import dataclass, field as dataclass_field, replace
 from typing import Final, cast
 
@@ -25,6 +25,7 @@ from .frames import Frame
 from .layout import FRAME_HEAD, Layout, decode_block, recognise
 from .plausibility import Implausible, implausible
 from .scrutiny import suspicions, unread
+from .trail import Repetition, Trail, trail_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Update:
     """What a frame has changed."""
 
     block: Block
-    changed: frozenset[str]
+    changed: AbstractSet[str]
     """Keys whose value is another one now."""
 
 
@@ -111,6 +112,10 @@ class BmsState:
     _unsteady: set[str] = dataclass_field(default_factory=set)
     """Doubts that do not apply: this BMS is like that in frame after frame."""
     _other: _Other | None = None
+    _trails: dict[Block, Trail | Repetition | None] = dataclass_field(
+        default_factory=dict
+    )
+    """What the next frame of a block may follow without a closer look."""
 
     def get[T](self, datum: Datum[T]) -> T | None:
         """Return a value; None where the BMS has none or was not heard."""
@@ -184,6 +189,9 @@ class BmsState:
 
         On a noisy line more is asked of it: the sum proves little there.
         """
+        update = self._follow(frame.data, block, now, noisy=noisy)
+        if update is not None:
+            return update
         layout = self._layout_of(frame, block)
         if layout is None:
             self.rejected[Implausible.LAYOUT] += 1
@@ -211,6 +219,44 @@ class BmsState:
         # No board changes its number format: such a frame was told wrongly.
         return layout if oldest is (layout is Layout.JK04) else None
 
+    def _follow(
+        self, data: bytes, block: Block, now: float, *, noisy: bool
+    ) -> Update | None:
+        """Take over a frame that goes on without doubt from the one believed before.
+
+        None where that cannot be seen at once. Then the same is decided the long way.
+        """
+        trail = self._trails.get(block)
+        values, elapsed = self.values, now - self.seen.get(block, now)
+        if (
+            trail is None
+            or elapsed < 0
+            or self._other is not None
+            or trail.version != values.get(SOFTWARE_VERSION.key)
+        ):
+            return None
+        if not trail.follows(data, elapsed) or (
+            noisy and self._suspect(trail, block, data, elapsed)
+        ):
+            return None
+        self._held.pop(block, None)
+        self._open.pop(block, None)
+        self.seen[block] = now
+        self._settle(block, trail.layout)
+        self.frames[block] = data
+        return Update(block, trail.accept(values))
+
+    def _suspect(
+        self, trail: Trail | Repetition, block: Block, data: bytes, elapsed: float
+    ) -> bool:
+        """Tell whether what is new needs a closer look on a noisy line."""
+        said = self.values.copy()
+        trail.write(said)
+        unlike = suspicions(block, said, self.values, elapsed)
+        if block is Block.LIVE:
+            unlike |= unread(data, self.frames[block], said)
+        return not unlike <= self._unsteady
+
     def _decode(self, data: bytes, block: Block, layout: Layout) -> dict[str, Value]:
         return decode_block(
             data, block, layout, firmware=self.firmware, offset=FRAME_HEAD
@@ -227,10 +273,9 @@ class BmsState:
         changed = _changes(self.values, values)
         self.values |= values
         self.seen[block] = said.time
-        # The device info of the older boards is alike, and tells not which it is.
-        if block is not Block.DEVICE or said.layout is Layout.JK02_32S:
-            self.layout = said.layout
+        self._settle(block, said.layout)
         self.frames[block] = said.data
+        self._trails[block] = self._trail_of(block, said)
         if block is Block.DEVICE and self.firmware != known:
             changed |= self._decode_again()
         return Update(block, frozenset(changed))
@@ -238,6 +283,18 @@ class BmsState:
     def waits(self, block: Block) -> bool:
         """Tell whether what a block said last has to be said again."""
         return block in self._held
+
+    def _settle(self, block: Block, layout: Layout | None) -> None:
+        """Take note of how a believed frame is read."""
+        # The device info of the older boards is alike, and tells not which it is.
+        if block is not Block.DEVICE or layout is Layout.JK02_32S:
+            self.layout = layout
+
+    def _trail_of(self, block: Block, said: _Said) -> Trail | Repetition | None:
+        version = self.get(SOFTWARE_VERSION)
+        if block is Block.LIVE:
+            return trail_of(said.data, said.layout, version, self._unsteady)
+        return Repetition(said.data, said.layout, version)
 
     def waits_for(self, frame: Frame) -> bool:
         """Tell whether what the frame says was held back until it is said again."""

@@ -36,6 +36,8 @@ _MAX_READ_WORDS: Final = 125
 _READS_REMEMBERED: Final = 4
 """A reply may come when the next reads have been asked for already."""
 _CODES: Final = frozenset(ExceptionCode)
+_MAGIC_BYTE: Final = MAGIC[0]
+_TYPE_END: Final = len(MAGIC) + 1
 _ANSWER_SIZE: Final = 8
 _TRIGGER_SIZE: Final = 11
 _EXCEPTION_SIZE: Final = 5
@@ -46,12 +48,15 @@ _NOISE_LASTS: Final = 64
 """Frames that must come whole after a damaged message until a line counts as good."""
 _NOISE_MOST: Final = 4 * _NOISE_LASTS
 
-_CANDIDATE: Final = re.compile(rb"[\x00-\x0f\x55]")
-_WRITE_HEAD: Final = re.compile(rb"[\x00-\x0f](?:\x10(?:[\x10-\x16]|\Z)|\Z)")
-"""How a request or an ACK begins, at the end of the buffer as much as is there of it."""
+_CANDIDATE: Final = re.compile(rb"[\x00-\x0f](?:[\x03\x10\x83\x90]|\Z)|\x55(?:\xaa|\Z)")
+"""How an item begins, at the end of the buffer as much as is there of it."""
+_WRITE: Final = re.compile(rb"\x10[\x10-\x16]")
+"""What follows the address in a request or an ACK; half the bytes of a frame could be one."""
+_WRITE_CUT: Final = re.compile(rb"[\x00-\x0f]\x10?\Z")
+_MESSAGES_KEPT: Final = 256
 
 _WAIT: Final = 0
-"""More bytes are needed to tell."""
+"""Any more bytes may tell."""
 _NOTHING: Final = -1
 """Nothing begins here."""
 
@@ -61,9 +66,13 @@ class Framer:
 
     def __init__(self) -> None:
         """Start with an empty buffer."""
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._needed = 0
+        """How long the buffer has to be for more to be told."""
         self._discarded = 0
         self._expected: deque[tuple[int, int]] = deque(maxlen=_READS_REMEMBERED)
+        self._known: dict[bytes, tuple[Item, int]] = {}
+        """Messages that were checked, with their sizes."""
         self._synchronous = False
         """Whether something was found since the link was opened."""
         self._noise = 0
@@ -80,7 +89,8 @@ class Framer:
 
     def clear(self) -> None:
         """Forget everything: the link was opened anew."""
-        self._buffer.clear()
+        self._buffer = b""
+        self._needed = 0
         self._discarded = 0
         self._expected.clear()
         self._synchronous = False
@@ -96,7 +106,8 @@ class Framer:
     def feed(self, data: bytes) -> list[Item]:
         """Return the items that are complete with these bytes."""
         self._buffer += data
-        return self._scan(final=False)
+        # A frame comes in many pieces: until it is whole there is nothing to look for.
+        return [] if len(self._buffer) < self._needed else self._scan(final=False)
 
     def flush(self) -> list[Item]:
         """Return what the held back bytes contain, as nothing more will follow."""
@@ -105,25 +116,35 @@ class Framer:
         return items
 
     def _scan(self, *, final: bool) -> list[Item]:
-        buffer = bytes(self._buffer)
+        buffer, known = self._buffer, self._known
         items: list[Item] = []
-        position = 0
+        position = self._needed = 0
         end = len(buffer)
         while position < end:
-            item, size = self._item_at(buffer, position, final=final)
+            if buffer[position] == _MAGIC_BYTE:
+                item, size = _frame_at(buffer, position, final=final)
+            else:
+                item, size = (
+                    known.get(buffer[position : position + _TRIGGER_SIZE])
+                    or known.get(buffer[position : position + _ANSWER_SIZE])
+                    or self._item_at(buffer, position)
+                )
             if item is not None:
-                self._close_run(items)
+                if self._discarded:
+                    self._close_run(items)
                 self._synchronous = True
-                self._noise = max(0, self._noise - isinstance(item, Frame))
+                if self._noise and isinstance(item, Frame):
+                    self._noise -= 1
                 items.append(item)
                 position += size
-            elif size == _WAIT and not final:
-                break
-            else:
+            elif size == _NOTHING or final:
                 skip = self._next_candidate(buffer, position + 1) - position
                 self._discarded += skip
                 position += skip
-        del self._buffer[:position]
+            else:
+                self._needed = size
+                break
+        self._buffer = buffer[position:]
         return items
 
     def _close_run(self, items: list[Item]) -> None:
@@ -139,19 +160,18 @@ class Framer:
         found = _CANDIDATE.search(buffer, start)
         return found.start() if found else len(buffer)
 
-    def _item_at(
-        self, buffer: bytes, at: int, *, final: bool
-    ) -> tuple[Item | None, int]:
-        """Return the item that begins here and its size, else why there is none."""
-        if buffer[at] == MAGIC[0]:
-            return _frame_at(buffer, at, final=final)
+    def _item_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
+        """Return the item that begins with an address here and its size, else why not.
+
+        That is `_NOTHING`, or how many bytes it takes at least to tell more.
+        """
         if buffer[at] > MAX_ADDRESS:
             return None, _NOTHING
         if len(buffer) - at < 2:
             return None, _WAIT
         match buffer[at + 1]:
             case 0x10:
-                return self._write_at(buffer, at)
+                return self._known_from_now(buffer, at, *_write_at(buffer, at))
             case 0x03:
                 return self._read_at(buffer, at)
             case 0x83 | 0x90:
@@ -159,28 +179,18 @@ class Framer:
             case _:
                 return None, _NOTHING
 
-    def _write_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
-        """Read an ACK or a write request; both begin with the same six bytes."""
-        left = len(buffer) - at
-        if left < 6:
-            return None, _WAIT
-        address, _, register, words = struct.unpack_from(">BBHH", buffer, at)
-        if register not in _REGISTERS or not 1 <= words <= _MAX_WRITE_BYTES // 2:
-            return None, _NOTHING
-        if left < 7:
-            return None, _WAIT
-        size = 9 + 2 * words
-        request_possible = buffer[at + 6] == 2 * words
-        if request_possible and left >= size and sealed(buffer[at : at + size]):
-            data = buffer[at + 7 : at + size - 2]
-            return WriteRequest(address, register, data), size
-        if left < _ANSWER_SIZE:
-            return None, _WAIT
-        if sealed(buffer[at : at + _ANSWER_SIZE]):
-            return Ack(address, register, words), _ANSWER_SIZE
-        if request_possible and left < size:
-            return None, _WAIT
-        return None, _NOTHING
+    def _known_from_now(
+        self, buffer: bytes, at: int, item: Item | None, size: int
+    ) -> tuple[Item | None, int]:
+        """Remember a trigger or an ACK: 16 packs have a hundred, said over and over."""
+        if (isinstance(item, WriteRequest) and size == _TRIGGER_SIZE) or (
+            # The ACK of a write may be the beginning of a write, too.
+            isinstance(item, Ack) and buffer[at + 6] != 2 * item.words
+        ):
+            if len(self._known) >= _MESSAGES_KEPT:
+                self._known.clear()
+            self._known[buffer[at : at + size]] = item, size
+        return item, size
 
     def _read_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
         left = len(buffer) - at
@@ -218,26 +228,46 @@ class Framer:
         return ExceptionReply(buffer[at], function, buffer[at + 2]), _EXCEPTION_SIZE
 
 
-def _frame_at(buffer: bytes, at: int, *, final: bool) -> tuple[Item | None, int]:
-    head = buffer[at : at + len(MAGIC)]
-    if not MAGIC.startswith(head):
+def _write_at(buffer: bytes, at: int) -> tuple[Item | None, int]:
+    """Read an ACK or a write request; both begin with the same six bytes."""
+    left = len(buffer) - at
+    if left < 6:
+        return None, 6
+    register, words = struct.unpack_from(">HH", buffer, at + 2)
+    if register not in _REGISTERS or not 1 <= words <= _MAX_WRITE_BYTES // 2:
         return None, _NOTHING
-    if len(buffer) - at <= len(MAGIC):
-        return None, _WAIT
+    if left < _ANSWER_SIZE:
+        return None, _ANSWER_SIZE
+    size = 9 + 2 * words
+    request_possible = buffer[at + 6] == 2 * words
+    if request_possible and left >= size and sealed(buffer[at : at + size]):
+        data = buffer[at + 7 : at + size - 2]
+        return WriteRequest(buffer[at], register, data), size
+    if sealed(buffer[at : at + _ANSWER_SIZE]):
+        return Ack(buffer[at], register, words), _ANSWER_SIZE
+    if request_possible and left < size:
+        return None, size
+    return None, _NOTHING
+
+
+def _frame_at(buffer: bytes, at: int, *, final: bool) -> tuple[Item | None, int]:
+    end = at + FRAME_SIZE
+    if not buffer.startswith(MAGIC, at):
+        cut = MAGIC.startswith(buffer[at : at + len(MAGIC)])
+        return None, _WAIT if cut else _NOTHING
+    if len(buffer) < at + _TYPE_END:
+        return None, _TYPE_END
     if buffer[at + len(MAGIC)] not in FRAME_TYPES:
         return None, _NOTHING
-    if len(buffer) - at < FRAME_SIZE:
-        return None, _WAIT
-    frame = buffer[at : at + FRAME_SIZE]
+    if len(buffer) < end:
+        return None, FRAME_SIZE
+    frame = buffer[at:end]
     if sum8(frame) != frame[-1]:
         return None, _NOTHING
-    match _is_torn(buffer, at):
-        case True:
-            return None, _NOTHING
-        case None if not final:
-            return None, _WAIT
-        case _:
-            return Frame(frame), FRAME_SIZE
+    torn = _is_torn(buffer, at)
+    if torn is False or (torn is None and final):
+        return Frame(frame), FRAME_SIZE
+    return None, _NOTHING if torn else _WAIT
 
 
 def _is_torn(buffer: bytes, at: int) -> bool | None:
@@ -250,11 +280,13 @@ def _is_torn(buffer: bytes, at: int) -> bool | None:
     end = at + FRAME_SIZE
     if buffer.find(MAGIC, at + 1, end) > 0:
         return True
-    complete = True
-    for head in _WRITE_HEAD.finditer(buffer, at + len(MAGIC), end + 2):
-        start = head.start()
-        if start >= end:
-            break
+    first = at + len(MAGIC)
+    cut = _WRITE_CUT.search(buffer, end - 2) if len(buffer) < end + 2 else None
+    complete = cut is None or cut.start() >= end
+    for function in _WRITE.finditer(buffer, first + 1, end + 2):
+        start = function.start() - 1
+        if start >= end or buffer[start] > MAX_ADDRESS:
+            continue
         for size in (_ANSWER_SIZE, _TRIGGER_SIZE):
             if len(buffer) - start < size:
                 complete = False

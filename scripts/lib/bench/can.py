@@ -11,6 +11,7 @@ from custom_components.jkbms.protocol.can.message import CanMessage
 from simulator import Bank
 from simulator.can import CanBus
 
+from .can_dbc import naming
 from .can_load import Load, loads
 from .home import PACKS
 from .measure import Case, Effort, race
@@ -33,6 +34,7 @@ type Batches = list[tuple[float, list[CanMessage]]]
 def run(effort: Effort) -> Iterator[Figure]:
     """Measure the listener by itself, then with everything around it."""
     yield from _messages(effort)
+    yield from naming([message for _, batch in _traffic() for message in batch], effort)
     for load in asyncio.run(loads(effort)):
         yield from _load(load)
 
@@ -72,8 +74,8 @@ def _messages(effort: Effort) -> Iterator[Figure]:
     )
     yield timed(unpacked, results, "µs")
     yield timed(compared, results, "µs", floor=unpacked)
-    yield timed(unchanged, results, "µs", floor=compared)
-    yield timed(changed, results, "µs", floor=unpacked)
+    yield timed(unchanged, results, "µs", Goal(1.5), floor=compared)
+    yield timed(changed, results, "µs", Goal(2.0), floor=unpacked)
     yield timed(foreign, results, "µs", floor=unpacked)
     yield timed(whole, results, "µs", floor=unpacked)
     rate = count / _SECONDS

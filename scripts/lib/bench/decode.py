@@ -1,72 +1,105 @@
 """Frames of 300 bytes: what it costs to find, to decode and to believe them."""
 
 from collections.abc import Callable, Iterator
-from operator import truediv
-import struct
-from typing import Any, Final
+from typing import Any
 
-from custom_components.jkbms.protocol.codecs import Scaled
 from custom_components.jkbms.protocol.datum import Block, Field, Role
 from custom_components.jkbms.protocol.fields import FIELDS_OF
-from custom_components.jkbms.protocol.frames import FRAME_SIZE, Frame, sum8
+from custom_components.jkbms.protocol.frames import Frame, sum8
 from custom_components.jkbms.protocol.layout import FRAME_HEAD, decode_block, recognise
 from custom_components.jkbms.protocol.state import BmsState
-import simulator
-from simulator import Pack, trios
 
-from .measure import Case, Effort, race
+from . import said
+from .floor import Look, scaler, unpacker
+from .measure import Case, Effort, Samples, race
+from .peer import PACKAGE, peer
 from .report import Figure, Goal, timed
 from .stream import framing
 
-_FRAMES: Final = 100
-"""So many seconds of one pack; each run begins with a state that knows nothing."""
-_SIMULATED: Final = {
-    Block.LIVE: simulator.Block.LIVE,
-    Block.SETTINGS: simulator.Block.SETTINGS,
-}
+_PEER_VERSION = 15
+_WITHIN = Goal(1.3)
+_TWICE_AS_FAST = Goal(2.0, least=True)
 
 
 def run(effort: Effort) -> Iterator[Figure]:
     """Measure live and settings frames, then the stream that they come in."""
-    yield from _block(Block.LIVE, effort)
-    yield from _block(Block.SETTINGS, effort)
+    yield from _live(effort)
+    yield from _settings(effort)
     yield from framing(effort)
 
 
-def _block(block: Block, effort: Effort) -> Iterator[Figure]:
-    frames = _series(block)
-    fields = _decoded(block)
-    name, count = block.label, len(fields)
-    unpacked = f"{name} floor: {count} fields unpacked, summed up"
-    scaled = f"{name} floor: by name, in volts and amperes"
-    decoded = f"{name}: checked, recognised, decoded"
-    good = f"{name}: checked and taken into the state"
-    noisy = f"{name}: the same on a noisy line"
+def _live(effort: Effort) -> Iterator[Figure]:
+    frames, a_fifth = said.told(Block.LIVE), said.a_fifth()
+    fields = _decoded(Block.LIVE)
+    unpacked = f"live floor: {len(fields)} fields unpacked, summed up"
+    scaled = "live floor: by name, in volts and amperes"
+    alone = "live: recognised and decoded, nothing else"
+    goes_on = "live, into the state: as simulated"
+    a_fifth_changed = "live, into the state: a fifth of all changed"
+    theirs = f"{PACKAGE}: some 40 values decoded"
+    complete = f"{PACKAGE}: with what follows from them"
+    cases = [
+        _each(unpacked, frames, unpacker(fields)),
+        _each(scaled, frames, scaler(fields)),
+        _each(alone, frames, _decoder(Block.LIVE)),
+        _believing(goes_on, frames),
+        _believing(a_fifth_changed, a_fifth),
+    ]
+    rest = [
+        _believing("live, into the state: all changed that may", said.all_that_may()),
+        _believing("live, into the state: doubted, then said again", said.twice(), 2),
+        _each("live, into the state: the first frame", frames, _first),
+        _believing("live, into the state: on a noisy line", frames, noisy=True),
+    ]
+    other = peer(_PEER_VERSION)
+    if other is not None:
+        cases.append(_each(theirs, frames, other.decode))
+        cases.append(_each(complete, frames, other.complete))
+    results = race([*cases, *rest], effort)
+    yield timed(unpacked, results, "µs")
+    yield timed(scaled, results, "µs", floor=unpacked)
+    yield timed(alone, results, "µs", _WITHIN, floor=scaled)
+    yield timed(goes_on, results, "µs", _WITHIN, floor=scaled)
+    yield timed(a_fifth_changed, results, "µs", _WITHIN, floor=scaled)
+    for case in rest:
+        yield timed(case.name, results, "µs", floor=scaled)
+    yield from _compared(results, theirs, complete, goes_on)
+
+
+def _compared(
+    results: dict[str, Samples], theirs: str, complete: str, ours: str
+) -> Iterator[Figure]:
+    """Tell how often ours fits into theirs."""
+    if theirs not in results:
+        yield Figure(name=f"{PACKAGE} is not installed: nothing compared with it")
+        return
+    yield timed(theirs, results, "µs", _TWICE_AS_FAST, floor=ours)
+    yield timed(complete, results, "µs", _TWICE_AS_FAST, floor=ours)
+
+
+def _settings(effort: Effort) -> Iterator[Figure]:
+    frames = said.told(Block.SETTINGS)
+    fields = _decoded(Block.SETTINGS)
+    unpacked = f"settings floor: {len(fields)} fields unpacked, summed up"
+    scaled = "settings floor: by name, in volts and amperes"
+    alone = "settings: recognised and decoded, nothing else"
+    same = "settings, into the state: the same again"
+    first = "settings, into the state: the first frame"
     results = race(
         [
-            Case(unpacked, _each(frames, _unpacker(fields)), len(frames)),
-            Case(scaled, _each(frames, _scaler(fields)), len(frames)),
-            Case(decoded, _each(frames, _decoder(block)), len(frames)),
-            Case(good, _believer(frames, block, noisy=False), len(frames)),
-            Case(noisy, _believer(frames, block, noisy=True), len(frames)),
+            _each(unpacked, frames, unpacker(fields)),
+            _each(scaled, frames, scaler(fields)),
+            _each(alone, frames, _decoder(Block.SETTINGS)),
+            _believing(same, frames, block=Block.SETTINGS),
+            _each(first, frames, lambda data: _first(data, Block.SETTINGS)),
         ],
         effort,
     )
     yield timed(unpacked, results, "µs")
     yield timed(scaled, results, "µs", floor=unpacked)
-    yield timed(decoded, results, "µs", Goal(1.3), floor=scaled)
-    yield timed(good, results, "µs", floor=scaled)
-    yield timed(noisy, results, "µs", floor=scaled)
-
-
-def _series(block: Block) -> list[bytes]:
-    """Return what a pack says, second by second."""
-    pack = Pack(trios()[0], 1, seed=1)
-    frames = []
-    for second in range(_FRAMES):
-        pack.advance(float(second))
-        frames.append(pack.frame(_SIMULATED[block]))
-    return frames
+    yield timed(alone, results, "µs", _WITHIN, floor=scaled)
+    yield timed(same, results, "µs", _WITHIN, floor=scaled)
+    yield timed(first, results, "µs", floor=scaled)
 
 
 def _decoded(block: Block) -> list[Field[Any]]:
@@ -74,62 +107,12 @@ def _decoded(block: Block) -> list[Field[Any]]:
     return sorted(fields, key=lambda field: field.offset)
 
 
-def _each(frames: list[bytes], look: Callable[[bytes], object]) -> Callable[[], None]:
+def _each(name: str, frames: list[bytes], look: Look) -> Case:
     def run_all() -> None:
         for frame in frames:
             look(frame)
 
-    return run_all
-
-
-# -- floors ---------------------------------------------------------------------------
-
-
-def _format(fields: list[Field[Any]]) -> struct.Struct:
-    """Return what unpacks fields of a frame, those that share bytes once."""
-    parts, position = ["<"], 0
-    for offset, code in sorted({(f.offset + FRAME_HEAD, f.codec.code) for f in fields}):
-        parts.append(f"{offset - position}x{code}")
-        position = offset + struct.calcsize(f"<{code}")
-    return struct.Struct("".join(parts))
-
-
-def _unpacker(fields: list[Field[Any]]) -> Callable[[bytes], object]:
-    unpack = _format(fields).unpack_from
-
-    def look(frame: bytes) -> object:
-        if sum(memoryview(frame)[: FRAME_SIZE - 1]) & 0xFF != frame[FRAME_SIZE - 1]:
-            raise ValueError("the sum does not fit")
-        return unpack(frame)
-
-    return look
-
-
-def _scaler(fields: list[Field[Any]]) -> Callable[[bytes], object]:
-    texts = [field for field in fields if field.codec.code.endswith("s")]
-    places = {f.offset: f for f in fields if f not in texts}
-    numbers = list(places.values())
-    divisors = [
-        field.codec.divisor if isinstance(field.codec, Scaled) else 1
-        for field in numbers
-    ]
-    keys, text_keys = [f.key for f in numbers], [f.key for f in texts]
-    unpack, unpack_texts = _format(numbers).unpack_from, _format(texts).unpack_from
-
-    def look(frame: bytes) -> object:
-        if sum(memoryview(frame)[: FRAME_SIZE - 1]) & 0xFF != frame[FRAME_SIZE - 1]:
-            raise ValueError("the sum does not fit")
-        values: dict[str, Any] = dict(
-            zip(keys, map(truediv, unpack(frame), divisors, strict=True), strict=True)
-        )
-        if text_keys:
-            values |= zip(text_keys, unpack_texts(frame), strict=True)
-        return values
-
-    return look
-
-
-# -- ours -----------------------------------------------------------------------------
+    return Case(name, run_all, len(frames))
 
 
 def _decoder(block: Block) -> Callable[[bytes], object]:
@@ -142,18 +125,31 @@ def _decoder(block: Block) -> Callable[[bytes], object]:
     return look
 
 
-def _believer(frames: list[bytes], block: Block, *, noisy: bool) -> Callable[[], None]:
+def _first(data: bytes, block: Block = Block.LIVE) -> None:
+    if sum8(data) != data[-1] or not BmsState().take_frame(Frame(data), block, 0.0):
+        raise ValueError("a good frame was not believed")
+
+
+def _believing(
+    name: str,
+    frames: list[bytes],
+    times: int = 1,
+    *,
+    block: Block = Block.LIVE,
+    noisy: bool = False,
+) -> Case:
+    """Return how frames are taken that are each said so many times until believed."""
+
     def run_all() -> None:
         state = BmsState()
         believed = 0
         for second, data in enumerate(frames):
             if sum8(data) == data[-1]:
-                update = state.take_frame(
-                    Frame(data), block, float(second), noisy=noisy
-                )
+                frame = Frame(data)
+                update = state.take_frame(frame, block, float(second), noisy=noisy)
                 believed += update is not None
         # On a noisy line the first has to be said twice.
-        if believed < len(frames) - noisy:
+        if believed < len(frames) // times - noisy:
             raise ValueError(f"{len(frames) - believed} good frames were not believed")
 
-    return run_all
+    return Case(name, run_all, len(frames))

@@ -40,8 +40,9 @@ class Figure:
     """One line of the table."""
 
     name: str
-    value: float
-    unit: str
+    value: float | None = None
+    """None where nothing could be measured, and the name says why."""
+    unit: str = ""
     spread: tuple[float, float] | None = None
     ratio: float | None = None
     floor: str | None = None
@@ -116,7 +117,9 @@ def _row(figure: Figure) -> tuple[str, str, str, str, str]:
         spread = " – ".join(map(_number, figure.spread))
     return (
         figure.name,
-        f"{_number(figure.value)} {figure.unit}".rstrip(),
+        ""
+        if figure.value is None
+        else f"{_number(figure.value)} {figure.unit}".rstrip(),
         spread,
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
         ", ".join(goal.told(figure) for goal in figure.goals),

@@ -72,12 +72,17 @@ def _pieces(data: bytes, random: Random) -> Iterator[bytes]:
         at += size
 
 
-def bare(pieces: Iterable[bytes]) -> list[bytes]:
-    """Return the frames of a stream by nothing but their head and their sum."""
-    found = []
-    buffer = bytearray()
-    for piece in pieces:
+class _Bare:
+    """The least that a framer does with each piece: it looks for a head and a sum."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the frames that are complete with this piece."""
+        buffer = self._buffer
         buffer += piece
+        found = []
         start = 0
         while (at := buffer.find(_MAGIC, start)) >= 0 and at + _SIZE <= len(buffer):
             frame = bytes(buffer[at : at + _SIZE])
@@ -90,7 +95,13 @@ def bare(pieces: Iterable[bytes]) -> list[bytes]:
             else:
                 start = at + 1
         del buffer[: at if at >= 0 else max(start, len(buffer) - len(_MAGIC) + 1)]
-    return found
+        return found
+
+
+def bare(pieces: Iterable[bytes]) -> list[bytes]:
+    """Return the frames of a stream by nothing but their head and their sum."""
+    framer = _Bare()
+    return [frame for piece in pieces for frame in framer.feed(piece)]
 
 
 def framed(pieces: Iterable[bytes]) -> list[bytes]:

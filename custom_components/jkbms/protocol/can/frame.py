@@ -14,9 +14,10 @@ _PERIODS: Final = 5
 """A message that was missing for so many of its periods has stopped."""
 
 
-@dataclass(frozen=True, slots=True)
+# One is made for each message that changes: a frozen one would take twice as long.
+@dataclass(slots=True)
 class Decoded:
-    """What one message says."""
+    """What one message says; it is shared, and stays as it is."""
 
     values: Mapping[str, Value] = field(default_factory=dict)
     alarms: tuple[Condition, ...] = ()

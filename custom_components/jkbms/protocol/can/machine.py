@@ -7,7 +7,7 @@ from ..station import Appeared, Availability, Event, Step, Updated
 from . import inverter, native
 from .bank import BankStation
 from .dialect import Dialect
-from .frame import FULL_SET, Frame
+from .frame import FULL_SET, MAX_LENGTH, Frame
 from .message import CanMessage
 from .pack import PackStation
 from .slot import Slot
@@ -114,42 +114,37 @@ class CanListener:
         for message in messages:
             code, data, extended = message
             slot = get(code)
-            if slot is not None and slot.data == data and slot.extended is extended:
+            if slot is None or slot.extended is not extended:
+                self._meet(message, now)
+            elif slot.data == data:
                 slot.heard = now
-            else:
-                self._take(message, slot, now)
+            elif not slot.frame.length <= len(data) <= MAX_LENGTH:
+                self.malformed += 1
+            elif slot.take(data, now):
+                slot.owner.contradicted(now)
         if now < self._wake:
             return self._idle
         return self._look_around(now)
 
-    def _take(
-        self, message: CanMessage, slot: Slot[CanStation] | None, now: float
-    ) -> None:
-        """Keep a message that says something new."""
+    def _meet(self, message: CanMessage, now: float) -> None:
+        """Keep the first message of its kind."""
         code, data, extended = message
-        if slot is None or slot.extended is not extended:
-            found = owner_of(message)
-            if found is None:
-                if not extended and code in inverter.OF_INVERTERS:
-                    self.of_inverter += 1
-                else:
-                    self.foreign += 1
-                return
-            frame, address = found
-            if address != BANK_ADDRESS and not self._hears_extended:
+        found = owner_of(message)
+        if found is None:
+            if not extended and code in inverter.OF_INVERTERS:
+                self.of_inverter += 1
+            else:
                 self.foreign += 1
-                return
-            if not frame.fits(len(data)):
-                self.malformed += 1
-                return
-            slot = self._station(address, now).slot(frame)
-            self._slots[code] = slot
-        frame = slot.frame
+            return
+        frame, address = found
+        if address != BANK_ADDRESS and not self._hears_extended:
+            self.foreign += 1
+            return
         if not frame.fits(len(data)):
             self.malformed += 1
             return
-        if slot.take(data, now):
-            slot.owner.contradicted(now)
+        slot = self._slots[code] = self._station(address, now).slot(frame)
+        slot.take(data, now)
 
     def _station(self, address: int, now: float) -> CanStation:
         """Return who speaks, and look at it when it has begun to."""

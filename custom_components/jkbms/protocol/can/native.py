@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from math import ceil, floor
 import struct
 from typing import Final
@@ -51,6 +51,9 @@ _CELLS_PER_FRAME: Final = 4
 _CELL_FRAMES: Final = 7
 _CELLS: Final = 25
 """The last frame has room for more, and says nothing of them (can.md 1.3)."""
+_CELL_KEYS: Final = tuple(cell.key for cell in CELL_VOLTAGES[:_CELLS])
+_WORDS_KEPT: Final = 64
+"""Alarms and switches stay as they are for hours."""
 _SOC_STEP: Final = 2
 _THROUGHPUT_STEP: Final = 50
 """0.1 Ah; at 600 A a BMS needs 30 s for it."""
@@ -157,7 +160,11 @@ def _at_level(condition: Condition, level: int) -> Condition:
 
 
 def _alarm_levels(data: bytes, which: tuple[int, ...]) -> Decoded:
-    word = int.from_bytes(data[:4], "little")
+    return _levels(int.from_bytes(data[:4], "little"), which)
+
+
+@lru_cache(_WORDS_KEPT)
+def _levels(word: int, which: tuple[int, ...]) -> Decoded:
     levels = {n: word >> 2 * n & 3 for n in which}
     return Decoded(
         {ALARM_LEVELS[n].key: LEVELS[level] for n, level in levels.items()},
@@ -230,7 +237,11 @@ ALARM_KEYS_V2: Final = FAULT_KEYS | {_CONDITIONS[n].key for n in _IN_V2}
 
 
 def _faults(data: bytes) -> Decoded:
-    word = int.from_bytes(data[:3], "little")
+    return _of_word(int.from_bytes(data[:3], "little"))
+
+
+@lru_cache(_WORDS_KEPT)
+def _of_word(word: int) -> Decoded:
     return Decoded(
         alarms=tuple(fault for n, fault in enumerate(_FAULTS) if word >> n & 1)
     )
@@ -266,16 +277,26 @@ _SWITCHES: Final = (
 
 
 def _switches(data: bytes) -> Decoded:
-    return Decoded({key: bool(data[0] >> n & 1) for n, key in enumerate(_SWITCHES)})
+    return _of_switches(data[0])
 
 
-def _cell_voltages(data: bytes, first: int) -> Decoded:
+@lru_cache(_WORDS_KEPT)
+def _of_switches(bits: int) -> Decoded:
+    return Decoded({key: bool(bits >> n & 1) for n, key in enumerate(_SWITCHES)})
+
+
+_VOLTAGES: Final = tuple(
+    struct.Struct(f"<{count}H").unpack_from for count in range(_CELLS_PER_FRAME + 1)
+)
+
+
+def _cell_voltages(data: bytes, keys: tuple[str, ...]) -> Decoded:
     """Return up to four cells; a voltage of 0 is no cell."""
-    count = min(len(data) // 2, _CELLS - first, _CELLS_PER_FRAME)
+    volts = _VOLTAGES[min(len(data) // 2, len(keys))](data)
     return Decoded(
         {
-            CELL_VOLTAGES[first + n].key: raw / 1000 if raw else None
-            for n, raw in enumerate(struct.unpack_from(f"<{count}H", data))
+            key: raw / 1000 if raw else None
+            for key, raw in zip(keys, volts, strict=False)
         }
     )
 
@@ -360,7 +381,10 @@ CELLS: Final = tuple(
         0x18E028F4 + (k << 16),
         2,
         1.5,
-        partial(_cell_voltages, first=_CELLS_PER_FRAME * k),
+        partial(
+            _cell_voltages,
+            keys=_CELL_KEYS[_CELLS_PER_FRAME * k : _CELLS_PER_FRAME * (k + 1)],
+        ),
     )
     for k in range(_CELL_FRAMES)
 )

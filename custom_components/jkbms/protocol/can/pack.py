@@ -6,6 +6,7 @@ from math import ceil, floor
 from typing import Any, Final, override
 
 from ..alarms import LEVELS
+from ..codecs import NUMBER
 from ..datum import Block, Datum
 from ..derived import number
 from ..fields import (
@@ -146,7 +147,7 @@ class PackStation(CanStation):
     def _sum_fits(self) -> bool:
         """Tell whether the cells heard so far make up the voltage of the pack."""
         decoded = {
-            n: slot.frame.decoded(slot.data).values
+            n: slot.latest(slot.data).values
             for n, slot in self.slots.items()
             if slot.data is not None and (n in _CELL_FRAMES or n == native.STATUS.id)
         }
@@ -256,7 +257,7 @@ def _judge_v1(values: Values) -> Implausible | None:
         return Implausible.STATE_OF_CHARGE
     if any(abs(amperes) > _MAX_CURRENT for amperes in _known(values, (CURRENT,))):
         return Implausible.CURRENT
-    extremes = [v for k in _EXTREMES if isinstance(v := values[k], int | float)]
+    extremes = [v for k in _EXTREMES if isinstance(v := values[k], NUMBER)]
     if not extremes:
         return None
     highest, highest_cell, lowest, lowest_cell, _ = extremes

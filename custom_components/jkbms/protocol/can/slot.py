@@ -7,6 +7,7 @@ id. So what jumps has to be said twice, as on RS485; the next message is never f
 from dataclasses import dataclass
 from typing import Final
 
+from ..codecs import NUMBER
 from ..fields import (
     CAPACITY_REMAINING,
     CELL_VOLTAGES,
@@ -116,7 +117,7 @@ def unlike(new: Decoded, old: Decoded, elapsed: float) -> bool:
         before = old.values.get(key)
         if allowed is None or value == before:
             continue
-        if not isinstance(value, int | float) or not isinstance(before, int | float):
+        if not isinstance(value, NUMBER) or not isinstance(before, NUMBER):
             return True
         if abs(value - before) > allowed[0] + allowed[1] * elapsed:
             return True
@@ -148,6 +149,8 @@ class Slot[Owner]:
     """What was looked at and believed."""
     _believed: float = _NEVER
     _held: _Held | None = None
+    _read: tuple[bytes, bool, Decoded] | None = None
+    """What was decoded last, for which version, and what it says."""
     _other: bytes | None = None
     """What was said before the last message that did not follow from it."""
     _returns: int = 0
@@ -158,9 +161,9 @@ class Slot[Owner]:
         Two packs at one address do, each going on where itself has left off. An accident
         is nobody's continuation.
         """
-        last, follows = self.data, self.frame.follows
-        self.data = data
+        last, self.data = self.data, data
         self.heard = now
+        follows = self.frame.follows
         if follows is None or last is None or follows(last, data):
             return False
         back = self._other is not None and follows(self._other, data)
@@ -172,6 +175,12 @@ class Slot[Owner]:
     def waiting(self) -> bool:
         """Whether something has to be said once more."""
         return self._held is not None
+
+    def latest(self, data: bytes, *, v1: bool = False) -> Decoded:
+        """Return what the last message says; it is asked for several times."""
+        if self._read is None or self._read[:2] != (data, v1):
+            self._read = data, v1, self.frame.decoded(data, v1=v1)
+        return self._read[2]
 
     def settle(self, *, v1: bool, cautious: bool) -> None:
         """Believe the last message, or hold it back until it is said again.
@@ -185,7 +194,7 @@ class Slot[Owner]:
             return
         if self._held is not None and self._held.time == self.heard:
             return
-        said = self.frame.decoded(self.data, v1=v1)
+        said = self.latest(self.data, v1=v1)
         held, self._held = self._held, None
         if cautious and self._doubts(said, held):
             count = 1 if held is None else held.count + 1

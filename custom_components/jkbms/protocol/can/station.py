@@ -256,13 +256,15 @@ class CanStation(Station):
         return (slot.said for slot in self.slots.values() if slot.said is not None)
 
 
-_NOT_TOLD: Final = (
-    "balancing_direction",
-    "max_cell_resistance",
-    "max_resistance_cell",
-    "notice",
-    "wire_alarm_cells",
-    *(alarm.key for alarm in WORD),
+_NOT_TOLD: Final = frozenset(
+    (
+        "balancing_direction",
+        "max_cell_resistance",
+        "max_resistance_cell",
+        "notice",
+        "wire_alarm_cells",
+        *(alarm.key for alarm in WORD),
+    )
 )
 """What would follow from values that CAN does not have."""
 

@@ -23,6 +23,7 @@ from ..fields import (
     SOFTWARE_VERSION,
 )
 from ..fields.ttl import ALARM_WORD, MANUFACTURER_ID, PROTOCOL_VERSION, STATUS_WORD
+from ..plan import Picked
 from .table import CELLS, ITEMS, YearMonth
 from .words import of_alarms, of_status
 
@@ -138,13 +139,13 @@ class _Shape:
                     others.append((datum.key, at, codec.decode))
             at += 1
         self._unpack: Final = struct.Struct(">" + "".join(parts)).unpack_from
-        self._scaled: Final = _Picked(
+        self._scaled: Final = Picked(
             [key for key, _, _ in scaled], [a for _, a, _ in scaled]
         )
         self._divisors: Final = [divisor for _, _, divisor in scaled]
-        self._numbers: Final = _Picked(*_columns(numbers))
-        self._flags: Final = _Picked(*_columns(flags))
-        self._texts: Final = _Picked(*_columns(texts))
+        self._numbers: Final = Picked(*_columns(numbers))
+        self._flags: Final = Picked(*_columns(flags))
+        self._texts: Final = Picked(*_columns(texts))
         self._others: Final = others
         self._presence: Final = (1 << walk.cells) - 1
         # Where the walk ended early the version may come behind: who knows which it is.
@@ -179,22 +180,6 @@ class _Shape:
         if not self._has_version:
             return None
         return current(values[CURRENT.key], values.get(PROTOCOL_VERSION.key))
-
-
-class _Picked:
-    """Some of the raw values, and their keys."""
-
-    def __init__(self, keys: list[str], places: list[int]) -> None:
-        """Take them by their places."""
-        self.keys: Final = tuple(keys)
-        self.pick: Final = _picker(places)
-
-
-def _picker(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return what takes the values at some places, however few."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda raw: tuple(raw[at] for at in places)
 
 
 def _columns(pairs: list[tuple[str, int]]) -> tuple[list[str], list[int]]:
