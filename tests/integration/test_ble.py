@@ -370,6 +370,7 @@ async def test_a_pack_that_wants_to_be_paired_is_told_in_repairs(
         radio.demands_pairing = True
         radio.drop()
         await wait_until(lambda: bus.watch.health is Health.UNPAIRED, 120)
+        await wait_until(lambda: Trouble.BLUETOOTH_UNPAIRED in bus.watch.troubles)
         assert issue(hass, Trouble.BLUETOOTH_UNPAIRED, entry.entry_id)
         assert not radio.connected
         radio.demands_pairing = False

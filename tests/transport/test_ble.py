@@ -118,6 +118,7 @@ async def test_a_lost_connection_is_told_once(radio: Radio) -> None:
         ("[org.bluez.Error.Failed] ATT error: 0x05", LinkFault.UNPAIRED),
         ("Bluetooth GATT Error address=C8:47 handle=5 error=5", LinkFault.UNPAIRED),
         ("Bluetooth GATT Error address=C8:47 handle=5 error=133", LinkFault.LOST),
+        ("Bluetooth GATT Error address=C8:47 handle=5 error=8", LinkFault.LOST),
         ("GATT Protocol Error: Insufficient Encryption", LinkFault.UNPAIRED),
         ("org.bluez.Error.NotAuthorized", LinkFault.UNPAIRED),
         ("Insufficient authentication (5)", LinkFault.UNPAIRED),

@@ -27,10 +27,10 @@ _ATTEMPTS: Final = 2
 """Tries within one attempt; the pauses between attempts grow in the session."""
 _UNPAIRED: Final = re.compile(
     r"insufficient (?:authentication|encryption|authorization)|not ?(?:paired|authori[sz]ed)"
-    r"|\berror(?:[ =:]+0x0*|[ =:]+)(?:5|f|15|8)\b",
+    r"|\berror(?:[ =:]+0x0*|[ =:]+)(?:5|f|15)\b",
     re.IGNORECASE,
 )
-"""How the systems say that a connection has to be paired first."""
+"""How the systems say that a connection has to be paired first; 8 may be a time-out."""
 
 
 type _Client = bleak_retry_connector.BleakClientWithServiceCache

@@ -143,7 +143,7 @@ _NOTHING_HEARD: Final = {
     Kind.BLUETOOTH: Trouble.BLUETOOTH_SILENT,
 }
 _LASTING: Final = {
-    LinkFault.UNPAIRED: (Trouble.BLUETOOTH_UNPAIRED, 0.0),
+    LinkFault.UNPAIRED: (Trouble.BLUETOOTH_UNPAIRED, 30.0),
     LinkFault.OUT_OF_RANGE: (Trouble.BLUETOOTH_GONE, 300.0),
     LinkFault.IN_USE: (Trouble.BLUETOOTH_IN_USE, 300.0),
     LinkFault.NO_SLOT: (Trouble.BLUETOOTH_IN_USE, 300.0),
