@@ -52,7 +52,7 @@ class Derived[T](Datum[T]):
 def number(values: Values, datum: Datum[Any]) -> float | None:
     """Return the value of a numeric datum, None where it is unknown."""
     value = values.get(datum.key)
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, (int, float)) else None
 
 
 def present_cells(values: Values) -> tuple[int, ...]:

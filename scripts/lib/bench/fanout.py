@@ -43,6 +43,8 @@ from .report import Figure, Goal, timed
 _LOGGER = logging.getLogger(__name__)
 _SHARES: Final = (0, 20, 100)
 """Percent of the values that changed."""
+_CYCLE: Final = 1.0
+"""Seconds between two answers of a pack."""
 _GOALS: Final = {
     0: (Goal(0.03), Goal(0.2, "value")),
     20: (Goal(0.35), Goal(4.0, "value")),
@@ -82,6 +84,11 @@ async def _measured(effort: Effort) -> list[Figure]:
             whole, longest = _race(runs, effort)
     return [
         Figure(name="entities with live values", value=len(shown), unit=""),
+        Figure(
+            name="entities of values that follow from others",
+            value=sum(one.follows for one in shown),
+            unit="",
+        ),
         *_figures(whole, longest),
     ]
 
@@ -112,6 +119,9 @@ class _Shown:
     entity_id: str
     pack: Pack
     description: PackDescription
+    value: Any
+    follows: bool
+    """Whether the value follows from others, as energy does from power."""
 
     @property
     def place(self) -> Place:
@@ -121,13 +131,19 @@ class _Shown:
 def _shown(hass: HomeAssistant, coordinator: BusCoordinator) -> list[_Shown]:
     """Return the enabled entities of live values; the others change once in years."""
     return [
-        _Shown(entity.entity_id, entity.pack, entity.entity_description)
+        _Shown(
+            entity.entity_id,
+            entity.pack,
+            entity.entity_description,
+            entity.reading,
+            entity.pack.get(entity.entity_description.datum) is None,
+        )
         for platform in (Platform.SENSOR, Platform.BINARY_SENSOR)
         for entity in hass.data[DATA_INSTANCES][platform].entities
         if isinstance(entity, PackEntity)
         and entity.coordinator is coordinator
         and _is_live(entity.entity_description.datum)
-        and entity.pack.get(entity.entity_description.datum) is not None
+        and entity.reading is not None
     ]
 
 
@@ -136,15 +152,16 @@ def _is_live(datum: Datum[Any]) -> bool:
 
 
 def _part(shown: list[_Shown], share: int) -> list[_Shown]:
-    """Return so many percent of the entities, of all kinds and all packs.
+    """Return so many percent of the values that a pack tells, of all kinds and all packs.
 
     Alarms last: that a hundred of them come or go at once is no usual update.
     """
-    steady = [one for one in shown if one.description.datum in ALARM_DATA]
-    moving = [one for one in shown if one.description.datum not in ALARM_DATA]
+    told = [one for one in shown if not one.follows]
+    steady = [one for one in told if one.description.datum in ALARM_DATA]
+    moving = [one for one in told if one.description.datum not in ALARM_DATA]
     random = Random(share)
     random.shuffle(moving)
-    return (moving + steady)[: len(shown) * share // 100]
+    return (moving + steady)[: len(told) * share // 100]
 
 
 def _other(description: PackDescription, value: Any) -> Any:
@@ -179,9 +196,8 @@ class _Target:
         self.values: dict[Place, Any] = {}
         self._others: dict[Place, Any] = {}
         for one in shown:
-            value = one.pack.get(one.description.datum)
-            self.values[one.place] = value
-            self._others[one.place] = _other(one.description, value)
+            self.values[one.place] = one.value
+            self._others[one.place] = _other(one.description, one.value)
 
     def change(self, places: Iterable[Place]) -> None:
         """Let these values be other ones from now on."""
@@ -236,6 +252,9 @@ class _Ours(_Target):
             pack = self._coordinator.packs[subentry_id]
             pack.station.state.values[key] = self.values[subentry_id, key]
             changed[subentry_id].add(key)
+        # Also where nothing has changed, energy is counted over the time between.
+        for pack in self._coordinator.packs.values():
+            pack.station.state.seen[Block.LIVE] += _CYCLE
         updates = [
             (self._coordinator.packs[pack], Update(Block.LIVE, frozenset(keys)))
             for pack, keys in changed.items()
@@ -244,7 +263,7 @@ class _Ours(_Target):
         for pack, update in updates:
             begin = thread_time()
             pack.updated(update)
-            self._coordinator.wake(pack, update.changed)
+            self._coordinator.told(pack, update)
             blocks.append(thread_time() - begin)
         return blocks
 
@@ -363,10 +382,7 @@ class _Run:
 def _following(
     hass: HomeAssistant, coordinator: BusCoordinator, shown: list[_Shown]
 ) -> set[str]:
-    """Return the entities of values that follow from others, as energy does from power.
-
-    The stock pattern and the floor are spared them, which counts against ours.
-    """
+    """Return the entities that may change with others: the stock pattern does not follow."""
     return {
         entity.entity_id
         for platform in (Platform.SENSOR, Platform.BINARY_SENSOR, Platform.EVENT)
@@ -374,7 +390,7 @@ def _following(
         if isinstance(entity, PackEntity)
         and entity.coordinator is coordinator
         and not isinstance(entity.entity_description.datum, Field)
-    } - {one.entity_id for one in shown}
+    } - {one.entity_id for one in shown if not one.follows}
 
 
 def _prove(hass: HomeAssistant, run: _Run, following: set[str]) -> None:
