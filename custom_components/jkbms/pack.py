@@ -123,10 +123,12 @@ class Pack:
 
     def get[T](self, datum: Datum[T]) -> T | None:
         """Return a value as the line tells it that has read it last."""
-        if self.control is None:
-            return self.station.state.get(datum)
-        state = self.source(datum)
-        return None if state is None else state.get(datum)
+        state = self.station.state if self.control is None else self.source(datum)
+        if state is None:
+            return None
+        values: Mapping[str, Any] = state.values
+        value: T | None = values.get(datum.key)
+        return value
 
     def source(self, datum: Datum[Any]) -> BmsState | None:
         """Return the state that holds the latest of a value; None where none has it."""
