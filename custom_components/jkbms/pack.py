@@ -62,6 +62,8 @@ class Pack:
         """Whether a BMS with another serial number answers at the address."""
         self.control: AskedStation | None = None
         """Where it can be asked and set, if the bus is only listened to."""
+        self.device_link = DeviceInfo(identifiers={(DOMAIN, subentry.subentry_id)})
+        """What its entities tell of its device, which is registered before them."""
         self.energy = EnergyAccount(self.station.cycle)
         self.insight = Insight(self.station.cycle)
         self.record = SettingsRecord()
@@ -181,11 +183,13 @@ class Pack:
         if self.control is not None and self.control.available:
             yield self.control.state
 
-    @property
-    def device_info(self) -> DeviceInfo:
-        """The device of this BMS, behind the device of its bus."""
+    @callback
+    def register_device(self) -> None:
+        """Have a device for this BMS, behind the device of its bus."""
         data = self._subentry.data
-        return DeviceInfo(
+        dr.async_get(self._hass).async_get_or_create(
+            config_entry_id=self._entry.entry_id,
+            config_subentry_id=self.subentry_id,
             identifiers={(DOMAIN, self.subentry_id)},
             name=self.name,
             manufacturer=MANUFACTURER,

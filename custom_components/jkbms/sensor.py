@@ -114,7 +114,7 @@ class PackClockDrift(PackSensor):
     ) -> None:
         """Follow the clock of a pack."""
         super().__init__(coordinator, pack, description, enabled)
-        self.coordinator_context = Watch(pack.subentry_id, frozenset({BMS_CLOCK.key}))
+        self.coordinator_context = Watch(pack.subentry_id, (BMS_CLOCK.key,))
         self._drift: float | None = None
 
     @override

@@ -4,33 +4,17 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-import logging
 from random import Random
 from time import thread_time
 from typing import Any, Final, override
 
-from homeassistant.components.binary_sensor import BinarySensorEntity
-from homeassistant.components.sensor import SensorEntity
 from homeassistant.const import CONF_DEVICE, EVENT_STATE_CHANGED, Platform
 from homeassistant.core import Event, HomeAssistant, callback
-from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_component import DATA_INSTANCES
-from homeassistant.helpers.update_coordinator import (
-    CoordinatorEntity,
-    DataUpdateCoordinator,
-)
-from pytest_homeassistant_custom_component.common import (
-    MockConfigEntry,
-    MockEntityPlatform,
-)
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
 from custom_components.jkbms.coordinator import BusCoordinator
-from custom_components.jkbms.descriptions import (
-    ALARM_DATA,
-    PackBinarySensorDescription,
-    PackDescription,
-    PackSensorDescription,
-)
+from custom_components.jkbms.descriptions import ALARM_DATA, PackDescription
 from custom_components.jkbms.entity import PackEntity
 from custom_components.jkbms.pack import Pack
 from custom_components.jkbms.protocol.datum import Block, Datum, Field
@@ -39,8 +23,8 @@ from custom_components.jkbms.protocol.state import Update
 from .home import PACKS, bank, bus, home
 from .measure import Effort, Samples, undisturbed
 from .report import Figure, Goal, timed
+from .stock import Place, Values, Wanted, add_stock
 
-_LOGGER = logging.getLogger(__name__)
 _SHARES: Final = (0, 20, 100)
 """Percent of the values that changed."""
 _CYCLE: Final = 1.0
@@ -50,10 +34,6 @@ _GOALS: Final = {
     20: (Goal(0.35), Goal(4.0, "value")),
 }
 _BLOCKS: Final = {20: (Goal(0.6, "value"),), 100: (Goal(1.6, "value"),)}
-
-type Place = tuple[str, str]
-"""Pack and key of a value."""
-type Values = dict[Place, Any]
 
 
 def run(effort: Effort) -> Iterator[Figure]:
@@ -116,6 +96,7 @@ def _figures(
 class _Shown:
     """An entity, and the value of a pack that it shows."""
 
+    platform: Platform
     entity_id: str
     pack: Pack
     description: PackDescription
@@ -132,6 +113,7 @@ def _shown(hass: HomeAssistant, coordinator: BusCoordinator) -> list[_Shown]:
     """Return the enabled entities of live values; the others change once in years."""
     return [
         _Shown(
+            platform,
             entity.entity_id,
             entity.pack,
             entity.entity_description,
@@ -283,79 +265,17 @@ class _Stock(_Target):
     @classmethod
     async def set_up(cls, hass: HomeAssistant, shown: list[_Shown]) -> _Stock:
         """Add as many entities as there are, with the same descriptions."""
-        entry = MockConfigEntry(domain="stock")
-        entry.add_to_hass(hass)
-        coordinator = DataUpdateCoordinator[Values](
-            hass, _LOGGER, config_entry=entry, name="stock"
-        )
-        target = cls(coordinator, shown)
-        kinds: dict[Platform, list[Entity]] = {
-            Platform.SENSOR: [],
-            Platform.BINARY_SENSOR: [],
-        }
-        for one in shown:
-            match one.description:
-                case PackSensorDescription() as description:
-                    sensor = _StockSensor(coordinator, one.place, description)
-                    kinds[Platform.SENSOR].append(sensor)
-                case PackBinarySensorDescription() as description:
-                    binary = _StockBinarySensor(coordinator, one.place, description)
-                    kinds[Platform.BINARY_SENSOR].append(binary)
-        for domain, entities in kinds.items():
-            platform = MockEntityPlatform(hass, domain=domain, platform_name="stock")
-            platform.config_entry = entry
-            await platform.async_add_entities(entities)
-        return target
+        wanted = [
+            Wanted(one.platform, one.pack.subentry_id, one.description) for one in shown
+        ]
+        values = {one.place: one.value for one in shown}
+        return cls(await add_stock(hass, wanted, values), shown)
 
     @override
     def tell(self, places: list[Place]) -> list[float]:
         begin = thread_time()
         self._coordinator.async_update_listeners()
         return [thread_time() - begin]
-
-
-class _StockSensor(CoordinatorEntity[DataUpdateCoordinator[Values]], SensorEntity):
-    """A value of a pack."""
-
-    def __init__(
-        self,
-        coordinator: DataUpdateCoordinator[Values],
-        place: Place,
-        description: PackSensorDescription,
-    ) -> None:
-        super().__init__(coordinator)
-        self.entity_description = description
-        self._place = place
-        self._attr_name = description.label
-        self._attr_unique_id = "_".join(place)
-
-    @property
-    @override
-    def native_value(self) -> Any:
-        return self.coordinator.data[self._place]
-
-
-class _StockBinarySensor(
-    CoordinatorEntity[DataUpdateCoordinator[Values]], BinarySensorEntity
-):
-    """A state of a pack."""
-
-    def __init__(
-        self,
-        coordinator: DataUpdateCoordinator[Values],
-        place: Place,
-        description: PackBinarySensorDescription,
-    ) -> None:
-        super().__init__(coordinator)
-        self.entity_description = description
-        self._place = place
-        self._attr_name = description.label
-        self._attr_unique_id = "_".join(place)
-
-    @property
-    @override
-    def is_on(self) -> bool:
-        return bool(self.coordinator.data[self._place])
 
 
 # -- measuring ------------------------------------------------------------------------
