@@ -90,6 +90,8 @@ async def async_setup_entry(
     await coordinator.memory.async_recall()
     await coordinator.async_start()
     entry.runtime_data = coordinator
+    for pack in coordinator.packs.values():
+        pack.register_device()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     offer_bank(hass)
     return True

@@ -51,7 +51,7 @@ class TrafficEntity(Entity):
             self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, owner)})
         else:
             owner = pack.subentry_id
-            self._attr_device_info = pack.device_info
+            self._attr_device_info = pack.device_link
         self._attr_unique_id = f"{owner}_{description.key}"
         self._shown: Any = None
 

@@ -232,8 +232,9 @@ class Changes:
     @callback
     def read(self, pack: Pack, update: Update) -> None:
         """Take note of settings that were read of a pack, on whichever line."""
-        if pack.mistaken or not (changed := update.changed & SETTINGS.keys()):
+        if pack.mistaken or SETTINGS.keys().isdisjoint(update.changed):
             return
+        changed = update.changed & SETTINGS.keys()
         busy = {key for of, key in self._busy if of == pack.subentry_id}
         for one in pack.record.read(pack.settings(), changed, busy):
             tell_change(

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 import logging
 from typing import Any, Final, override
 
@@ -94,7 +95,8 @@ class Watch:
     """What an entity waits for: values of one BMS, and its coming and going."""
 
     subentry_id: str
-    keys: frozenset[str]
+    keys: Collection[str]
+    """Each once."""
 
 
 class BusCoordinator(LineCoordinator[Machine]):
@@ -328,13 +330,13 @@ class BusCoordinator(LineCoordinator[Machine]):
         listening = self._listening[context.subentry_id]
         for key in context.keys:
             listening[key].append(update_callback)
+        return partial(self._remove_listener, update_callback, context)
 
-        @callback
-        def remove() -> None:
-            for key in context.keys:
-                listening[key].remove(update_callback)
-
-        return remove
+    @callback
+    def _remove_listener(self, update_callback: CALLBACK_TYPE, watch: Watch) -> None:
+        listening = self._listening[watch.subentry_id]
+        for key in watch.keys:
+            listening[key].remove(update_callback)
 
     @callback
     def async_connect(self, wanted: bool) -> None:

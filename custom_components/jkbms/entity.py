@@ -39,13 +39,11 @@ class PackEntity(CoordinatorEntity[BusCoordinator]):
         enabled: bool,
     ) -> None:
         """Show a value of a pack; it is asked for again when it has changed."""
-        super().__init__(
-            coordinator, Watch(pack.subentry_id, frozenset({description.datum.key}))
-        )
+        super().__init__(coordinator, Watch(pack.subentry_id, (description.datum.key,)))
         self.entity_description = description
         self.pack = pack
         self._attr_unique_id = f"{pack.subentry_id}_{description.key}"
-        self._attr_device_info = pack.device_info
+        self._attr_device_info = pack.device_link
         self._attr_entity_registry_enabled_default = enabled
         self._shown: tuple[bool, Any] | None = None
 
@@ -128,7 +126,8 @@ async def async_add_pack_entities[DescriptionT: PackDescription](
         if features is None:
             return
         new = [d for d in missing if is_had(d, features)]
-        missing[:] = [d for d in missing if d not in new]
+        had = {description.key for description in new}
+        missing[:] = [d for d in missing if d.key not in had]
         for batch in batched(new, _BATCH, strict=False):
             async_add_entities(
                 [create(coordinator, pack, d, d.enabled(features)) for d in batch],

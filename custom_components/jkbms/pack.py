@@ -62,6 +62,8 @@ class Pack:
         """Whether a BMS with another serial number answers at the address."""
         self.control: AskedStation | None = None
         """Where it can be asked and set, if the bus is only listened to."""
+        self.device_link = DeviceInfo(identifiers={(DOMAIN, subentry.subentry_id)})
+        """What its entities tell of its device, which is registered before them."""
         self.energy = EnergyAccount(self.station.cycle)
         self.insight = Insight(self.station.cycle)
         self.record = SettingsRecord()
@@ -123,10 +125,12 @@ class Pack:
 
     def get[T](self, datum: Datum[T]) -> T | None:
         """Return a value as the line tells it that has read it last."""
-        if self.control is None:
-            return self.station.state.get(datum)
-        state = self.source(datum)
-        return None if state is None else state.get(datum)
+        state = self.station.state if self.control is None else self.source(datum)
+        if state is None:
+            return None
+        values: Mapping[str, Any] = state.values
+        value: T | None = values.get(datum.key)
+        return value
 
     def source(self, datum: Datum[Any]) -> BmsState | None:
         """Return the state that holds the latest of a value; None where none has it."""
@@ -179,11 +183,13 @@ class Pack:
         if self.control is not None and self.control.available:
             yield self.control.state
 
-    @property
-    def device_info(self) -> DeviceInfo:
-        """The device of this BMS, behind the device of its bus."""
+    @callback
+    def register_device(self) -> None:
+        """Have a device for this BMS, behind the device of its bus."""
         data = self._subentry.data
-        return DeviceInfo(
+        dr.async_get(self._hass).async_get_or_create(
+            config_entry_id=self._entry.entry_id,
+            config_subentry_id=self.subentry_id,
             identifiers={(DOMAIN, self.subentry_id)},
             name=self.name,
             manufacturer=MANUFACTURER,

@@ -75,8 +75,9 @@ class PackSensor(PackEntity, SensorEntity):
     @override
     def native_value(self) -> StateType | date | datetime:
         """The value in its native unit."""
-        value: StateType | date | datetime = self.reading
-        return value
+        shown: StateType | date | datetime
+        shown = self.read() if self._shown is None else self._shown[1]
+        return shown
 
 
 def as_local(clock: datetime, now: datetime) -> datetime:
@@ -113,7 +114,7 @@ class PackClockDrift(PackSensor):
     ) -> None:
         """Follow the clock of a pack."""
         super().__init__(coordinator, pack, description, enabled)
-        self.coordinator_context = Watch(pack.subentry_id, frozenset({BMS_CLOCK.key}))
+        self.coordinator_context = Watch(pack.subentry_id, (BMS_CLOCK.key,))
         self._drift: float | None = None
 
     @override

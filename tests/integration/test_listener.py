@@ -201,7 +201,7 @@ async def test_switching_between_asking_and_listening_keeps_every_entity_id(
             pack.station.state.get(SOFTWARE_VERSION)
             == known[pack.subentry_id]["software_version"]
         )
-        assert pack.device_info["serial_number"] == bank[1].serial
+        assert pack.serial_number == bank[1].serial
         gone = entity_id(hass, "switch", 1, "charging_switch")
         assert gone is not None
         state = hass.states.get(gone)

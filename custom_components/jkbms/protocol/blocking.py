@@ -113,11 +113,11 @@ class Block(Datum[str]):
         if get(self.switch) is False:
             return Reason.SWITCHED_OFF
         for cause, alarms in self.causes:
-            if any(get(alarm) for alarm in alarms):
+            if any(map(get, alarms)):
                 return cause
-        if any(get(timer) for timer in self.releases):
+        if any(map(get, self.releases)):
             return Reason.WAITING_RELEASE
-        if any(get(wait) for wait in self.waits):
+        if any(map(get, self.waits)):
             return Reason.PRECHARGING
         if get(STATE_OF_CHARGE) == self.end:
             return self.full

@@ -81,8 +81,8 @@ class Leads:
         elif soc <= self._highest_soc - _CHARGE_OVER:
             self._over = True
 
-    def note(self, cell: int, volts: float, soc: float) -> None:
-        """Take note of the highest cell near full."""
+    def note(self, cell: int, volts: float, soc: float) -> bool:
+        """Take note of the highest cell near full; tell whether it leads this charge now."""
         if self._over:
             self._over = False
             self._highest_soc = soc
@@ -90,8 +90,9 @@ class Leads:
         elif volts > self._volts:
             self.cells[-1] = cell
         else:
-            return
+            return False
         self._volts = volts
+        return True
 
     @property
     def most(self) -> tuple[int, int] | None:

@@ -164,7 +164,7 @@ class Integrator:
         if elapsed <= 0:
             return 0.0
         self._last = time, watts
-        known = elapsed <= self.patience
+        known = elapsed <= _GAP or elapsed <= self.patience
         self._intervals.append(elapsed)
         if not known:
             return None

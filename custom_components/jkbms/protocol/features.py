@@ -119,7 +119,9 @@ class Features:
         if self.keys and not changed <= {*self.keys}:
             return True
         telling = _TELLING & changed
-        if telling and self.heater:
+        if not telling:
+            return False
+        if self.heater:
             telling -= _OF_HEATER
         return bool(telling.difference(self.probes))
 

@@ -270,8 +270,9 @@ class Insight:
             self._top_taken = self._time
             self._compare(TOP_SPREAD, values, now)
         volts, cell = number(values, _HIGHEST), values.get(_HIGHEST_CELL.key)
-        if soc is not None and volts is not None and isinstance(cell, int):
-            self._leads.note(cell, volts, soc)
+        if soc is None or volts is None or not isinstance(cell, int):
+            return
+        if self._leads.note(cell, volts, soc):
             self._show_lead()
 
     def _show_lead(self) -> None:

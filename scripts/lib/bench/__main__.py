@@ -16,6 +16,7 @@ BENCHMARKS: Final = {
     "ttl": "an answer of the older protocol 4E 57, from the stream into the state",
     "can": "a CAN message, and 16 packs inside Home Assistant",
     "fanout": "waking the entities of 16 packs in Home Assistant",
+    "memory": "what the entities of 16 packs take of Home Assistant",
     "send": "telling an inverter while 16 packs change in Home Assistant",
     "cycle": "asking 1, 4 and 16 packs in turn, in simulated time",
 }

@@ -4,33 +4,17 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-import logging
 from random import Random
 from time import thread_time
 from typing import Any, Final, override
 
-from homeassistant.components.binary_sensor import BinarySensorEntity
-from homeassistant.components.sensor import SensorEntity
 from homeassistant.const import CONF_DEVICE, EVENT_STATE_CHANGED, Platform
 from homeassistant.core import Event, HomeAssistant, callback
-from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_component import DATA_INSTANCES
-from homeassistant.helpers.update_coordinator import (
-    CoordinatorEntity,
-    DataUpdateCoordinator,
-)
-from pytest_homeassistant_custom_component.common import (
-    MockConfigEntry,
-    MockEntityPlatform,
-)
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
 from custom_components.jkbms.coordinator import BusCoordinator
-from custom_components.jkbms.descriptions import (
-    ALARM_DATA,
-    PackBinarySensorDescription,
-    PackDescription,
-    PackSensorDescription,
-)
+from custom_components.jkbms.descriptions import ALARM_DATA, PackDescription
 from custom_components.jkbms.entity import PackEntity
 from custom_components.jkbms.pack import Pack
 from custom_components.jkbms.protocol.datum import Block, Datum, Field
@@ -39,19 +23,17 @@ from custom_components.jkbms.protocol.state import Update
 from .home import PACKS, bank, bus, home
 from .measure import Effort, Samples, undisturbed
 from .report import Figure, Goal, timed
+from .stock import Place, Values, Wanted, add_stock
 
-_LOGGER = logging.getLogger(__name__)
 _SHARES: Final = (0, 20, 100)
 """Percent of the values that changed."""
+_CYCLE: Final = 1.0
+"""Seconds between two answers of a pack."""
 _GOALS: Final = {
     0: (Goal(0.03), Goal(0.2, "value")),
     20: (Goal(0.35), Goal(4.0, "value")),
 }
 _BLOCKS: Final = {20: (Goal(0.6, "value"),), 100: (Goal(1.6, "value"),)}
-
-type Place = tuple[str, str]
-"""Pack and key of a value."""
-type Values = dict[Place, Any]
 
 
 def run(effort: Effort) -> Iterator[Figure]:
@@ -82,6 +64,11 @@ async def _measured(effort: Effort) -> list[Figure]:
             whole, longest = _race(runs, effort)
     return [
         Figure(name="entities with live values", value=len(shown), unit=""),
+        Figure(
+            name="entities of values that follow from others",
+            value=sum(one.follows for one in shown),
+            unit="",
+        ),
         *_figures(whole, longest),
     ]
 
@@ -109,9 +96,13 @@ def _figures(
 class _Shown:
     """An entity, and the value of a pack that it shows."""
 
+    platform: Platform
     entity_id: str
     pack: Pack
     description: PackDescription
+    value: Any
+    follows: bool
+    """Whether the value follows from others, as energy does from power."""
 
     @property
     def place(self) -> Place:
@@ -121,13 +112,20 @@ class _Shown:
 def _shown(hass: HomeAssistant, coordinator: BusCoordinator) -> list[_Shown]:
     """Return the enabled entities of live values; the others change once in years."""
     return [
-        _Shown(entity.entity_id, entity.pack, entity.entity_description)
+        _Shown(
+            platform,
+            entity.entity_id,
+            entity.pack,
+            entity.entity_description,
+            entity.reading,
+            entity.pack.get(entity.entity_description.datum) is None,
+        )
         for platform in (Platform.SENSOR, Platform.BINARY_SENSOR)
         for entity in hass.data[DATA_INSTANCES][platform].entities
         if isinstance(entity, PackEntity)
         and entity.coordinator is coordinator
         and _is_live(entity.entity_description.datum)
-        and entity.pack.get(entity.entity_description.datum) is not None
+        and entity.reading is not None
     ]
 
 
@@ -136,15 +134,16 @@ def _is_live(datum: Datum[Any]) -> bool:
 
 
 def _part(shown: list[_Shown], share: int) -> list[_Shown]:
-    """Return so many percent of the entities, of all kinds and all packs.
+    """Return so many percent of the values that a pack tells, of all kinds and all packs.
 
     Alarms last: that a hundred of them come or go at once is no usual update.
     """
-    steady = [one for one in shown if one.description.datum in ALARM_DATA]
-    moving = [one for one in shown if one.description.datum not in ALARM_DATA]
+    told = [one for one in shown if not one.follows]
+    steady = [one for one in told if one.description.datum in ALARM_DATA]
+    moving = [one for one in told if one.description.datum not in ALARM_DATA]
     random = Random(share)
     random.shuffle(moving)
-    return (moving + steady)[: len(shown) * share // 100]
+    return (moving + steady)[: len(told) * share // 100]
 
 
 def _other(description: PackDescription, value: Any) -> Any:
@@ -179,9 +178,8 @@ class _Target:
         self.values: dict[Place, Any] = {}
         self._others: dict[Place, Any] = {}
         for one in shown:
-            value = one.pack.get(one.description.datum)
-            self.values[one.place] = value
-            self._others[one.place] = _other(one.description, value)
+            self.values[one.place] = one.value
+            self._others[one.place] = _other(one.description, one.value)
 
     def change(self, places: Iterable[Place]) -> None:
         """Let these values be other ones from now on."""
@@ -236,6 +234,9 @@ class _Ours(_Target):
             pack = self._coordinator.packs[subentry_id]
             pack.station.state.values[key] = self.values[subentry_id, key]
             changed[subentry_id].add(key)
+        # Also where nothing has changed, energy is counted over the time between.
+        for pack in self._coordinator.packs.values():
+            pack.station.state.seen[Block.LIVE] += _CYCLE
         updates = [
             (self._coordinator.packs[pack], Update(Block.LIVE, frozenset(keys)))
             for pack, keys in changed.items()
@@ -244,7 +245,7 @@ class _Ours(_Target):
         for pack, update in updates:
             begin = thread_time()
             pack.updated(update)
-            self._coordinator.wake(pack, update.changed)
+            self._coordinator.told(pack, update)
             blocks.append(thread_time() - begin)
         return blocks
 
@@ -264,79 +265,17 @@ class _Stock(_Target):
     @classmethod
     async def set_up(cls, hass: HomeAssistant, shown: list[_Shown]) -> _Stock:
         """Add as many entities as there are, with the same descriptions."""
-        entry = MockConfigEntry(domain="stock")
-        entry.add_to_hass(hass)
-        coordinator = DataUpdateCoordinator[Values](
-            hass, _LOGGER, config_entry=entry, name="stock"
-        )
-        target = cls(coordinator, shown)
-        kinds: dict[Platform, list[Entity]] = {
-            Platform.SENSOR: [],
-            Platform.BINARY_SENSOR: [],
-        }
-        for one in shown:
-            match one.description:
-                case PackSensorDescription() as description:
-                    sensor = _StockSensor(coordinator, one.place, description)
-                    kinds[Platform.SENSOR].append(sensor)
-                case PackBinarySensorDescription() as description:
-                    binary = _StockBinarySensor(coordinator, one.place, description)
-                    kinds[Platform.BINARY_SENSOR].append(binary)
-        for domain, entities in kinds.items():
-            platform = MockEntityPlatform(hass, domain=domain, platform_name="stock")
-            platform.config_entry = entry
-            await platform.async_add_entities(entities)
-        return target
+        wanted = [
+            Wanted(one.platform, one.pack.subentry_id, one.description) for one in shown
+        ]
+        values = {one.place: one.value for one in shown}
+        return cls(await add_stock(hass, wanted, values), shown)
 
     @override
     def tell(self, places: list[Place]) -> list[float]:
         begin = thread_time()
         self._coordinator.async_update_listeners()
         return [thread_time() - begin]
-
-
-class _StockSensor(CoordinatorEntity[DataUpdateCoordinator[Values]], SensorEntity):
-    """A value of a pack."""
-
-    def __init__(
-        self,
-        coordinator: DataUpdateCoordinator[Values],
-        place: Place,
-        description: PackSensorDescription,
-    ) -> None:
-        super().__init__(coordinator)
-        self.entity_description = description
-        self._place = place
-        self._attr_name = description.label
-        self._attr_unique_id = "_".join(place)
-
-    @property
-    @override
-    def native_value(self) -> Any:
-        return self.coordinator.data[self._place]
-
-
-class _StockBinarySensor(
-    CoordinatorEntity[DataUpdateCoordinator[Values]], BinarySensorEntity
-):
-    """A state of a pack."""
-
-    def __init__(
-        self,
-        coordinator: DataUpdateCoordinator[Values],
-        place: Place,
-        description: PackBinarySensorDescription,
-    ) -> None:
-        super().__init__(coordinator)
-        self.entity_description = description
-        self._place = place
-        self._attr_name = description.label
-        self._attr_unique_id = "_".join(place)
-
-    @property
-    @override
-    def is_on(self) -> bool:
-        return bool(self.coordinator.data[self._place])
 
 
 # -- measuring ------------------------------------------------------------------------
@@ -363,10 +302,7 @@ class _Run:
 def _following(
     hass: HomeAssistant, coordinator: BusCoordinator, shown: list[_Shown]
 ) -> set[str]:
-    """Return the entities of values that follow from others, as energy does from power.
-
-    The stock pattern and the floor are spared them, which counts against ours.
-    """
+    """Return the entities that may change with others: the stock pattern does not follow."""
     return {
         entity.entity_id
         for platform in (Platform.SENSOR, Platform.BINARY_SENSOR, Platform.EVENT)
@@ -374,7 +310,7 @@ def _following(
         if isinstance(entity, PackEntity)
         and entity.coordinator is coordinator
         and not isinstance(entity.entity_description.datum, Field)
-    } - {one.entity_id for one in shown}
+    } - {one.entity_id for one in shown if not one.follows}
 
 
 def _prove(hass: HomeAssistant, run: _Run, following: set[str]) -> None:

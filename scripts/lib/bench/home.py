@@ -13,6 +13,7 @@ from homeassistant import loader
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.const import CONF_ADDRESS
 from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_test_home_assistant,
@@ -20,6 +21,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS
 from custom_components.jkbms.coordinator import BusCoordinator
+from scripts.lib.demo_home import free_port
 
 PACKS: Final = 16
 _PATIENCE: Final = 60.0
@@ -37,6 +39,10 @@ async def home() -> AsyncIterator[HomeAssistant]:
         async with async_test_home_assistant(config_dir=folder) as hass:
             # The test instance starts with a list without custom integrations.
             hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
+            # It would take its usual port of every address.
+            http = {"server_host": "127.0.0.1", "server_port": free_port()}
+            if not await async_setup_component(hass, "http", {"http": http}):
+                raise RuntimeError("Home Assistant's server was not set up")
             try:
                 yield hass
             finally:
