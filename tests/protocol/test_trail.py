@@ -11,7 +11,7 @@ import pytest
 
 from custom_components.jkbms.protocol import state as state_module
 from custom_components.jkbms.protocol.attribution import Attributed, Attributor
-from custom_components.jkbms.protocol.datum import BLOCK_OF_TYPE, Block, Firmware
+from custom_components.jkbms.protocol.datum import BLOCK_OF_TYPE, Block, Field, Firmware
 from custom_components.jkbms.protocol.derived import derive
 from custom_components.jkbms.protocol.fields import BY_KEY, LIVE
 from custom_components.jkbms.protocol.frames import Frame, sum8
@@ -129,6 +129,60 @@ def test_a_state_knows_the_same_as_one_that_takes_the_long_way(
         )
         assert (update and set(update.changed)) == (other and set(other.changed))
         assert known(state) == known(long_way)
+
+
+@pytest.mark.parametrize("field", LIVE, ids=lambda field: field.key)
+def test_each_step_of_each_value_is_decided_as_the_long_way(field: Field[Any]) -> None:
+    first = pack().frame(SIMULATED[Block.LIVE])
+    for step in (sign * step for step in _STEPS for sign in (1, -1)):
+        second = Frame(_Edit(field.key, step).applied(first))
+        told = []
+        for state in (BmsState(), LongWay()):
+            assert state.take_frame(Frame(first), Block.LIVE, 0.0)
+            update = state.take_frame(second, Block.LIVE, 1.0)
+            told.append((update and set(update.changed), known(state)))
+        assert told[0] == told[1], step
+
+
+_NEAR_FIVE_VOLTS: Final = {
+    **{f"cell_voltage_{n}": 4995 for n in range(1, 17)},
+    "pack_voltage": 16 * 4995,
+    "average_cell_voltage": 4995,
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"soc": 100}, {"soc": 101}),
+        ({"soh": 100}, {"soh": 101}),
+        ({"mos_temperature": 1499}, {"mos_temperature": 1510}),
+        ({"mos_temperature": -599}, {"mos_temperature": -612}),
+        ({"mos_temperature": -1990}, {"mos_temperature": -2000}),
+        ({"temperature_1": -1990}, {"temperature_1": -2000}),
+        ({"temperature_1": -2000}, {"temperature_1": -1990}),
+        ({"current": 1_999_990}, {"current": 2_000_010}),
+        ({"current": -1_999_990}, {"current": -2_000_010}),
+        (_NEAR_FIVE_VOLTS, _NEAR_FIVE_VOLTS | {"cell_voltage_1": 5001}),
+        ({"rtc": 5}, {"rtc": 0}),
+        ({"rtc": 0}, {"rtc": 5}),
+        ({}, {"cell_voltage_20": 30}),
+        ({"cell_presence": 0x1FFFB}, {"cell_presence": 0xFFFF}),
+    ],
+    ids=str,
+)
+def test_what_is_just_beyond_a_limit_is_decided_as_the_long_way(
+    first: dict[str, int], second: dict[str, int]
+) -> None:
+    told = []
+    for state in (BmsState(), LongWay()):
+        updates = [
+            state.take_frame(frame_of(pack(**raw), Block.LIVE), Block.LIVE, now)
+            for raw, now in ((first, 0.0), (second, 1.0), (first, 2.0))
+        ]
+        changed = [update and set(update.changed) for update in updates]
+        told.append((changed, known(state)))
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("noisy", [False, True])
@@ -306,7 +360,6 @@ def test_any_live_block_is_decoded_as_row_by_row(
     values = decode_block(
         frame, Block.LIVE, layout, firmware=firmware, offset=FRAME_HEAD
     )
-    assert repr(values) == repr(
-        {key: decoded(frame, Block.LIVE, layout, firmware)[key] for key in values}
-    )
+    wanted = decoded(frame, Block.LIVE, layout, firmware)
+    assert repr(values) == repr({key: wanted[key] for key in values})
     assert derive(values) == derived(values)
