@@ -14,10 +14,12 @@ from .report import Figure, machine, table
 BENCHMARKS: Final = {
     "decode": "a frame of 300 bytes, from the stream into the state",
     "ttl": "an answer of the older protocol 4E 57, from the stream into the state",
+    "fc16": "requests and ACKs, built and read",
     "can": "a CAN message, and 16 packs inside Home Assistant",
     "fanout": "waking the entities of 16 packs in Home Assistant",
     "memory": "what the entities of 16 packs take of Home Assistant",
     "send": "telling an inverter while 16 packs change in Home Assistant",
+    "startup": "importing the protocol, and what must not come with it",
     "cycle": "asking 1, 4 and 16 packs in turn, in simulated time",
 }
 """Each is a module beside this one with a function `run`."""
