@@ -23,6 +23,8 @@ _LOGGER: Final = logging.getLogger(__name__)
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 5.0
 _SEND_TIMEOUT: Final = 0.5
+_LAST_PACE: Final = 0.02
+"""Seconds between two of the last words: the quickest that a JK is (can.md 2.1)."""
 _LAST_WORDS: Final = 0.1
 PAUSE: Final = 0.05
 """Seconds between two batches: 16 packs wake the event loop 20 times a second, not 550."""
@@ -248,6 +250,7 @@ class CanThread:
         if messages := self._speaker.farewell(self._clock()):
             for message in messages:
                 self._send(bus, message)
+                time.sleep(_LAST_PACE)
             # An adapter that is closed forgets what it has not sent yet.
             time.sleep(_LAST_WORDS)
 

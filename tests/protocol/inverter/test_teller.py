@@ -319,11 +319,33 @@ def test_the_end_can_be_asked_for_by_another_thread() -> None:
     ear.up()
     ear.teller.end()
     assert ear.teller.due(ear.now) == ear.now
-    last = ear.teller.advance(ear.now)
+    last = ear.run(5.0)
+    times = [time for time, _ in last]
     assert len(last) == 8
-    assert limits_of(last[0].data) == (55.2, 0.0, 0.0)
+    assert limits_of(last[0][1].data) == (55.2, 0.0, 0.0)
+    gaps = [b - a for a, b in pairwise(times)]
+    assert gaps == pytest.approx([0.02] * 7, abs=0.001)
     assert ear.phase() is Phase.ENDED
     assert ear.run(5.0) == []
+
+
+def test_what_is_left_of_the_last_words_is_said_when_the_bus_is_closed() -> None:
+    ear = Ear()
+    ear.up()
+    ear.teller.end()
+    said = ear.run(0.05)
+    assert ear.phase() is Phase.ZERO
+    rest = ear.teller.farewell(ear.now)
+    assert [m.id for _, m in said] + [m.id for m in rest] == [
+        frame.id for frame in ear.teller.script.frames
+    ]
+    # The rest waits for its turn, too.
+    other = Ear()
+    other.up()
+    other.teller.end()
+    assert len(other.teller.advance(other.now)) == 1
+    assert other.teller.advance(other.now + 0.01) == []
+    assert other.teller.due(other.now + 0.01) == pytest.approx(other.now + 0.02)
 
 
 def test_who_has_said_nothing_says_no_farewell() -> None:

@@ -10,6 +10,7 @@ from typing import Final, TypedDict, Unpack
 
 from ..can.inverter import BY_ID, OF_INVERTERS, QUESTION
 from ..can.message import CanMessage
+from ..can.signals import at_most
 from .languages import LENGTH, SCRIPTS, Language
 from .limits import Reason, Rules, Verdict, judge
 from .sight import PackSight
@@ -17,6 +18,8 @@ from .telling import Limits, Telling
 
 LISTEN_FOR: Final = 5.0
 """Seconds of listening before the first message: a battery says everything each second."""
+LAST_PACE: Final = 0.02
+"""Seconds between two of the last words: the quickest that a JK is (can.md 2.1)."""
 SILENT_AFTER: Final = 30.0
 """Seconds of zero limits after which the inverter's own time-out is let act."""
 _RISE: Final = 60.0
@@ -119,6 +122,9 @@ class Teller:
         self._echoes: dict[int, list[bytes]] = {}
         self._begun: float | None = None
         self._ending = False
+        self._last: list[CanMessage] | None = None
+        """What is left of the last words; None while they are not to be said."""
+        self._last_at = -_NEVER
         self._next = _NEVER
         self._place = 0
 
@@ -137,6 +143,7 @@ class Teller:
     def begin(self, now: float) -> None:
         """Begin on a bus that was opened: listen first, then start from nothing."""
         self._begun = now
+        self._last = None
         self._sent = None
         self._tripped = None
         self._heard.clear()
@@ -161,7 +168,7 @@ class Teller:
         if self._begun is None or self.status.phase in (Phase.STOPPED, Phase.ENDED):
             return _NEVER
         if self._ending:
-            return now
+            return max(now, self._last_at)
         if now < self._speaks_from:
             return self._speaks_from
         if self._given is not self._judged:
@@ -173,7 +180,7 @@ class Teller:
         if self._begun is None or self.status.phase in (Phase.STOPPED, Phase.ENDED):
             return []
         if self._ending:
-            return self.farewell(now)
+            return self._say_last(now)
         if now < self._speaks_from:
             return []
         self._judge(now)
@@ -197,12 +204,32 @@ class Teller:
 
     def farewell(self, now: float) -> list[CanMessage]:
         """Return what to send before the line is closed: that nothing is allowed."""
-        was = self.status.phase
+        last = self._last_words(now)
+        self._last = []
         self._become(now, phase=Phase.ENDED, sent=None, ramping=False)
-        if was not in (Phase.TELLING, Phase.ZERO) or self._sent is None:
+        return last
+
+    def _last_words(self, now: float) -> list[CanMessage]:
+        """Return what is left to be said."""
+        if self._last is None:
+            self._last = []
+            if self.status.phase in (Phase.TELLING, Phase.ZERO) and self._sent:
+                self._nothing()
+                self._become(now, phase=Phase.ZERO, sent=self._sent, ramping=False)
+                places = range(len(self.script.frames))
+                self._last = [self._encoded(place) for place in places]
+        return self._last
+
+    def _say_last(self, now: float) -> list[CanMessage]:
+        """Return the next of the last words; after them comes nothing."""
+        last = self._last_words(now)
+        if last and now < self._last_at - _HAIR:
             return []
-        self._nothing()
-        return [self._encoded(place) for place in range(len(self.script.frames))]
+        self._last_at = now + LAST_PACE
+        said, self._last = last[:1], last[1:]
+        if not self._last:
+            self._become(now, phase=Phase.ENDED, sent=None, ramping=False)
+        return said
 
     # -- deciding ---------------------------------------------------------------------
 
@@ -232,7 +259,8 @@ class Teller:
         sent = self._sent
         if sent is None or self._tripped is not None:
             self._rose = now
-            self._at_once(now)
+            if self.status.phase is not Phase.ZERO:
+                self._at_once(now)
             # With no current allowed, the voltage may be what it has to be.
             self._sent = Limits(voltage=voltage, charge=0.0, discharge=0.0)
         else:
@@ -241,8 +269,7 @@ class Teller:
                 charge=min(sent.charge, charge),
                 discharge=min(sent.discharge, discharge),
             )
-            if self._sent != sent:
-                self._at_once(now)
+            self._show_fall(now)
         self._tripped = None
         self._become(now, phase=Phase.TELLING, trip=None, detail="")
 
@@ -255,7 +282,7 @@ class Teller:
                 self._become(now, phase=Phase.WAITING)
             else:
                 self._nothing()
-                self._at_once(now)
+                self._show_fall(now)
                 self._become(now, phase=Phase.ZERO)
         elif self._sent is not None and (voltage := verdict.voltage.value) is not None:
             lowered = min(self._sent.voltage, voltage)
@@ -272,6 +299,12 @@ class Teller:
             return
         if now - self._tripped >= SILENT_AFTER - _HAIR:
             self._become(now, phase=Phase.SILENT, sent=None)
+
+    def _show_fall(self, now: float) -> None:
+        """Tell the limits next where they are less than those that were told."""
+        told, sent = self.status.sent, self._sent
+        if told is not None and sent is not None and _shows(sent, told):
+            self._at_once(now)
 
     def _at_once(self, now: float) -> None:
         """Tell the limits next, whatever was next."""
@@ -355,3 +388,15 @@ class Teller:
         if status.phase is not self.status.phase:
             status = replace(status, since=now)
         self.status = status
+
+
+def _shows(less: Limits, told: Limits) -> bool:
+    """Tell whether limits are less than those that were told, in the steps of a message."""
+    return any(
+        at_most(new * 10) < at_most(old * 10)
+        for new, old in (
+            (less.voltage, told.voltage),
+            (less.charge, told.charge),
+            (less.discharge, told.discharge),
+        )
+    )

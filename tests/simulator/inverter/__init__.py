@@ -1,0 +1,1 @@
+"""Tests of the simulated inverter, and of what it makes of us."""
