@@ -21,7 +21,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.jkbms.const import DOMAIN, SUBENTRY_BMS
 from custom_components.jkbms.coordinator import BusCoordinator
-from scripts.lib.demo_home import free_port
+from scripts.lib.ha_home import free_port
 
 PACKS: Final = 16
 _PATIENCE: Final = 60.0
