@@ -224,8 +224,8 @@ class Stranger(Fault):
         if self._chance(self.rate):
             data = reply.data
             frame = data[:_FRAME] if data.startswith(_MAGIC) else b""
-            message = data[len(frame) : -2]
-            reply.data = frame + with_crc(bytes([message[0] ^ 1]) + message[1:])
+            if message := data[len(frame) : -2]:
+                reply.data = frame + with_crc(bytes([message[0] ^ 1]) + message[1:])
 
 
 @dataclass(kw_only=True)

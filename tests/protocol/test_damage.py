@@ -1,6 +1,7 @@
 """Hours of a line that damages bytes: nothing is published that was not sent."""
 
 import json
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.state import BmsState
-from scripts.lib.endure import Damage, Damager, Endurance, endure, failed, main
 from scripts.lib.lively import LivelyPack
+from scripts.lib.soak.__main__ import failures, main
+from scripts.lib.soak.damaged import Damage, Damager, Endurance, damaged
 import simulator
 
 _HOUR = 3600.0
@@ -39,14 +41,13 @@ def test_nothing_wrong_comes_through_a_damaged_line(
     assert report["invented"] == []
     assert report["missing"] == []
     assert report["clashes"] == 0
-    assert not failed(report)
     assert report["share_of_intact"] > 0.7
 
 
 def test_a_good_line_delays_hardly_anything() -> None:
     """What is said twice are alarms, switches and settings: one frame late."""
     report = run(0.2, Damage())
-    assert not failed(report)
+    assert report["wrong"] == []
     assert report["intact"] == report["sent"]
     assert report["share_of_intact"] > 0.99
     assert report["waited"].keys() <= {0, 1}
@@ -57,8 +58,8 @@ def test_a_good_line_delays_hardly_anything() -> None:
 def test_memory_is_flat() -> None:
     """What is kept grows with the packs, not with the hours."""
     damage = Damage(replaced=0.01)
-    report = endure(hours=0.2, packs=2, damage=damage, seed=1)
-    assert not failed(report)
+    report = damaged(days=0.2 / 24, packs=2, damage=damage, seed=1)
+    assert not any(failures(report))
     assert report["memory_growth"] < 20_000
     assert report["memory_peak"] < report["memory_after_first_hour"] + 200_000
 
@@ -66,10 +67,11 @@ def test_memory_is_flat() -> None:
 def test_what_was_not_sent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that believes whatever is plausible fails the same run."""
     monkeypatch.setattr(BmsState, "_believes", lambda *_, **__: True)
-    report = run(0.25, Damage(replaced=0.01))
-    assert report["wrong"]
-    assert failed(report)
-    entry = report["wrong"][0]
+    report = damaged(
+        days=0.25 / 24, packs=5, damage=Damage(replaced=0.01), seed=1, memory=False
+    )
+    assert any(failure.startswith("wrong") for failure in failures(report))
+    entry = report["wrong_examples"][0]
     key, sent, published = entry["wrong"][0]
     assert isinstance(key, str)
     assert sent != published
@@ -108,22 +110,26 @@ def test_lively_packs_do_what_real_ones_do() -> None:
     assert pack.frame(simulator.Block.LIVE) == pack.said[simulator.Block.LIVE]
 
 
-def test_the_command_prints_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--hours", "0.05", "--packs", "2", "--damage", "0.001", "--seed", "4"]
-    assert main(options) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["hours"] == 0.05
+def test_the_command_prints_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    options = ["damaged", "--days", "0.002", "--packs", "2", "--damage", "0.001"]
+    assert main([*options, "--seed", "4", "--json", str(file)]) == 0
+    assert "wrong values" in capsys.readouterr().out
+    (report,) = json.loads(file.read_text())
+    assert report["days"] == 0.002
     assert report["sent"].keys() == {Block.LIVE.label, Block.SETTINGS.label}
-    assert report["wrong"] == []
+    assert report["wrong"] == 0
 
 
 @pytest.mark.parametrize(
     "options",
-    [["--hours", "0"], ["--damage", "-1"], ["--drop", "1"], ["--packs", "99"]],
+    [["--days", "0"], ["--damage", "-1"], ["--drop", "1"], ["--packs", "99"]],
 )
 def test_the_command_wants_options_that_make_sense(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(options)
-    assert "endure" in capsys.readouterr().err
+    assert "soak" in capsys.readouterr().err

@@ -248,6 +248,12 @@ def test_a_strangers_reply_is_signed_by_another_pack() -> None:
     assert answers(fast("stranger:rate=0"), 1) == [whole(line)]
 
 
+def test_a_stranger_has_nothing_to_sign_where_the_end_of_a_reply_is_torn() -> None:
+    line = fast("torn:rate=1", "stranger:rate=1")
+    for said in answers(line):
+        assert len(said) < len(whole(line))
+
+
 @pytest.mark.parametrize("forgets", [0, 1])
 def test_a_power_cut_follows_a_write_and_may_undo_it(forgets: int) -> None:
     line = fast(f"powercut:address=1:length=5:forgets={forgets}")

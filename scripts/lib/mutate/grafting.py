@@ -11,7 +11,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
-_OURS: Final = ("custom_components.jkbms", "tests", "simulator", "scripts.lib.endure")
+_OURS: Final = ("custom_components.jkbms", "tests", "simulator", "scripts.lib.soak")
 
 
 def stand_in() -> None:
@@ -120,5 +120,5 @@ def import_anew(path: Path, code: CodeType) -> None:
 
     for name in [name for name in sys.modules if name.startswith(_OURS)]:
         del sys.modules[name]
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]  # nothing smaller hands out code without a file; the process ends with the mutant
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]  # nothing smaller hands out code without a file; the process ends with the mutant
     stand_in()

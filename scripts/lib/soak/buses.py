@@ -23,6 +23,7 @@ from simulator.can import CanBus
 from simulator.can.faults import Alone, Errors, Flood
 from simulator.can.sessions import RecordSession
 from simulator.faults import Fault
+from simulator.line import LineOptions
 
 from .rig import DAY, HOUR, MemoryLine, Rig
 from .truth import CanTruth, ToldMaster, ToldSlaves, Truth, Wrong
@@ -42,6 +43,17 @@ _SESSION: Final = 600.0
 _CAN_SESSION: Final = 150.0
 
 
+def _wire(seed: int, weather: Weather) -> LineOptions:
+    """Answers come whole; those of two packs do not begin in the same microsecond."""
+    return {
+        "speed": Speed.WIRE,
+        "jitter": 0.003,
+        "chunk": 512,
+        "seed": seed,
+        "faults": [weather],
+    }
+
+
 def _bank(packs: int, seed: int) -> Bank:
     return Bank([LivelyPack(address, seed=seed) for address in range(packs)])
 
@@ -55,9 +67,7 @@ class MasterRig(Rig):
         """Connect packs to a line."""
         weather = Weather(seed=seed, kinds=(*_ON_WIRE, *OUTAGES))
         super().__init__(weather, _bank(packs, seed))
-        self._line = ToldSlaves(
-            self.bank, speed=Speed.FAST, seed=seed, faults=[weather]
-        )
+        self._line = ToldSlaves(self.bank, **_wire(seed, weather))
         # An answer may be three seconds late, and registers are read one after the other.
         self._line.truth = self._truth = Truth(30.0)
         self._random = Random(f"{seed}/writes")
@@ -177,9 +187,7 @@ class ListenerRig(Rig):
         end = self.now + days * DAY
         while self.now < end:
             begin = self.now
-            line = ToldMaster(
-                self.bank, speed=Speed.FAST, seed=self._seed, faults=[self.weather]
-            )
+            line = ToldMaster(self.bank, **_wire(self._seed, self.weather))
             line.truth = self._truth
             self._line = line
             self.weather.calm = 0.0

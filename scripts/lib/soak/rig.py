@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 import sys
 import threading
+import traceback
 from typing import Any, Final, override
 
 from custom_components.jkbms.protocol.station import (
@@ -83,7 +84,7 @@ def size_now(day: float) -> Size:
         threads=threading.active_count(),
         files=len(list(Path("/proc/self/fd").iterdir())),
         # asyncio's own list of what is scheduled: nothing else tells of a timer that is lost.
-        timers=len(loop._scheduled),  # noqa: SLF001
+        timers=sum(not timer.cancelled() for timer in loop._scheduled),  # noqa: SLF001
     )
 
 
@@ -93,7 +94,8 @@ class Tally:
 
     events: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
-    wrong: list[Wrong] = field(default_factory=list)
+    wrong: list[tuple[Wrong, str]] = field(default_factory=list)
+    """The first of them, with the faults of that moment."""
     wrong_count: int = 0
     lost: list[dict[str, Any]] = field(default_factory=list)
     """Packs that were not there, or not fresh, minutes after the last fault ended."""
@@ -159,8 +161,14 @@ class Rig(ABC):
         return self._report(days, logs)
 
     def _failed(self, _: Any, context: dict[str, Any]) -> None:
-        told = context.get("exception") or context["message"]
-        self.tally.errors.append(repr(told)[:300])
+        error = context.get("exception")
+        told = repr(error or context["message"])[:300]
+        if error is not None:
+            places = traceback.extract_tb(error.__traceback__)[-4:]
+            told += "".join(
+                f" < {place.name}:{place.lineno}" for place in reversed(places)
+            )
+        self.tally.errors.append(told)
 
     async def _measure(self, days: float) -> None:
         """Measure when it has run for a twentieth of the time, and nineteen times more."""
@@ -201,7 +209,8 @@ class Rig(ABC):
                     if (wrong := self.check(address, update)) is not None:
                         tally.wrong_count += 1
                         if len(tally.wrong) < _MOST_EXAMPLES:
-                            tally.wrong.append(wrong)
+                            faults = ", ".join(map(str, self.weather.active))
+                            tally.wrong.append((wrong, faults))
                 case Appeared(address) if address not in self.bank.addresses:
                     tally.invented.append(f"{address} at {self.now:.0f} s")
                 case (
@@ -262,7 +271,8 @@ class Rig(ABC):
             "wrong_examples": [
                 {"time": round(one.time), "address": one.address, "block": one.block}
                 | {"values": [list(value) for value in one.values[:8]]}
-                for one in tally.wrong
+                | {"faults": faults}
+                for one, faults in tally.wrong
             ],
             "lost": tally.lost[:_MOST_EXAMPLES],
             "lost_count": len(tally.lost),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import ClassVar, Final, override
 
@@ -52,7 +53,7 @@ MAKERS: Final[dict[str, Maker]] = {
     ),
     "silent": lambda random, _: Silent(rate=random.uniform(0.05, 0.9)),
     "repeat": lambda random, _: Repeat(rate=random.uniform(0.1, 1)),
-    "stranger": lambda random, _: Stranger(rate=random.uniform(0.05, 0.5)),
+    "stranger": lambda random, _: Stranger(rate=random.uniform(0.002, 0.02)),
     "padding": lambda random, _: Padding(
         before=random.randint(0, 3), after=random.randint(0, 3)
     ),
@@ -143,12 +144,15 @@ class Weather(Fault):
             before = list(bank.packs), [(pack, pack.address) for pack in bank]
             fault = MAKERS[kind](random, bank.addresses)
             fault.attach(bank, Random(f"{random.random()}"))
-            self._undo.append(lambda before=before: self._restore(bank, *before))
+            self._undo.append(partial(self._restore, bank, *before))
             self.active.append(fault)
 
     def _restore(
         self, bank: Bank, packs: list[Pack], addresses: list[tuple[Pack, int]]
     ) -> None:
+        for twin in (pack for pack in bank.packs if pack not in packs):
+            # A twin of the master would go on talking.
+            twin.present = False
         bank.packs[:] = packs
         for pack, address in addresses:
             pack.writing = Writing.NORMAL
