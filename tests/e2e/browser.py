@@ -78,6 +78,10 @@ class Visitor:
         await self.page.goto(f"{self._url}{path}", wait_until="domcontentloaded")
         await self.settle()
 
+    async def leave(self) -> None:
+        """Close the page: one that stays open complains while Home Assistant is away."""
+        await self.page.goto("about:blank")
+
     async def settle(self) -> None:
         """Return when nothing loads any more."""
         end = time.monotonic() + PATIENCE
@@ -90,11 +94,17 @@ class Visitor:
             await asyncio.sleep(_POLL)
 
     async def show(
-        self, caption: str, *, settled: bool = True, height: int | None = None
-    ) -> Path:
+        self,
+        caption: str,
+        *,
+        settled: bool = True,
+        height: int | None = None,
+        shortens: bool = False,
+    ) -> None:
         """Take a picture and look for what is wrong on the page; progress never settles.
 
-        A page that is higher than the screen is shown whole on a screen of its height.
+        A page that is higher than the screen is shown whole on a screen of its height. It
+        `shortens` names where there is no room for them.
         """
         size = self.page.viewport_size
         assert size is not None
@@ -102,15 +112,13 @@ class Visitor:
             await self.page.set_viewport_size({**size, "height": height})
         if settled:
             await self.settle()
-        phone = size == PHONE
-        faults = await self.page.evaluate(_LOOK, {"phone": phone})
+        faults = await self.page.evaluate(_LOOK, {"shortens": shortens})
         name = "".join(c if c.isalnum() else "_" for c in caption.lower())
         file = self._report.next_file(name)
         await self.page.screenshot(path=file)
         await self.page.set_viewport_size(size)
         self._report.add(file, caption, faults)
         self.faults += [f"{caption}: {fault}" for fault in faults]
-        return file
 
     async def resize(self, size: ViewportSize, *, dark: bool = False) -> None:
         """Take another screen."""
@@ -163,7 +171,9 @@ async def visitor(url: str, token: str, report: Report) -> AsyncIterator[Visitor
         context.set_default_timeout(1000 * PATIENCE)
         await context.route("**/api/brands/**", _brand)
         remembered = json.dumps(_tokens(token, url))
-        await context.add_init_script(f"localStorage.hassTokens = {remembered};")
+        await context.add_init_script(
+            f'if (location.protocol === "http:") localStorage.hassTokens = {remembered};'
+        )
         try:
             yield Visitor(await context.new_page(), url, report)
         finally:

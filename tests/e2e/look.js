@@ -1,11 +1,11 @@
 /** What is wrong with the page as it is shown: one line per fault. */
-({ phone }) => {
+({ shortens }) => {
   const KEY = /\b(component\.[a-z_]+\.|ui\.(panel|common|components|dialogs|card|errors|duration)\.)/;
   const RAW = /^[a-z0-9]+(_[a-z0-9]+)+$/;
   const GAP = /\{[a-z_]+\}/;
   const faults = new Set();
-  /** On a phone Home Assistant shortens the names in its own lists; a touch shows the rest. */
-  const SHORTENED = phone ? ["hui-generic-entity-row"] : [];
+  /** Home Assistant shortens names in the list of what happened and, where room is short, in lists of entities. */
+  const SHORTENED = ["ha-logbook", ...(shortens ? ["hui-generic-entity-row"] : [])];
   const parent = (node) => node.assignedSlot ?? node.parentElement ?? node.getRootNode().host ?? null;
   const told = (text) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 

@@ -7,6 +7,9 @@ from typing import Final
 from playwright.async_api import Locator
 import pytest
 
+from scripts.lib.ha_dashboard import PATH, add_dashboard
+from scripts.lib.ha_home import STRATEGY
+
 from .browser import DESKTOP, PHONE, Visitor
 from .house import House, Line
 from .wizard import INTEGRATIONS, OURS, Wizard
@@ -119,8 +122,59 @@ async def test_the_page_of_a_pack_is_in_order_on_a_phone_in_the_dark(
 ) -> None:
     await person.resize(PHONE, dark=True)
     await person.open(_DEVICE + (await house.devices())["JK BMS 1"])
-    await person.show("JK BMS 1 on a phone", height=_WHOLE)
+    await person.show("JK BMS 1 on a phone", height=_WHOLE, shortens=True)
     await person.resize(DESKTOP)
+
+
+@pytest.mark.skipif(not STRATEGY.is_file(), reason="there is no dashboard strategy")
+async def test_the_dashboard_builds_itself_on_every_screen(
+    house: House, person: Visitor
+) -> None:
+    await add_dashboard(house.home)
+    for screen, size in (("desktop", DESKTOP), ("phone", PHONE)):
+        for light in ("light", "dark"):
+            await person.resize(size, dark=light == "dark")
+            await person.open(f"/{PATH}")
+            await person.page.locator("hui-view").wait_for()
+            await person.show(f"Dashboard, {screen}, {light}", height=_WHOLE)
+    await person.resize(DESKTOP)
+
+
+async def test_the_options_say_what_may_be_changed(person: Visitor) -> None:
+    await person.open(OURS)
+    await _entry(person, "JK BMS 1").get_by_role("button", name="Configure").click()
+    wizard = Wizard(person, "Options")
+    await wizard.reach("Options of the bus")
+    await wizard.submit()
+    await wizard.finish()
+
+
+@pytest.mark.timeout(300)
+async def test_unplugged_lines_are_told_and_mended_by_plugging_in(
+    house: House, person: Visitor, asked: Line, heard: Line
+) -> None:
+    devices = await house.devices()
+    assert await house.issues() == []
+    with house.expecting("the line is down"):
+        await asked.unplug()
+        await heard.unplug()
+        for address in (1, 2, 3, 0, 5):
+            await house.until(f"sensor.jk_bms_{address}_total_voltage", "unavailable")
+    await person.open(_DEVICE + devices["JK BMS 1"])
+    await person.show("Unplugged", height=_WHOLE, shortens=True)
+    await house.until_issues("gateway_in_use")
+    await person.open("/config/repairs")
+    await person.show("Repairs")
+    await person.page.get_by_text("does not let Home Assistant in").first.click()
+    await person.page.get_by_text("Stop the other program").wait_for()
+    await person.show("The repair")
+    await asked.plug_in()
+    await heard.plug_in()
+    for address in (1, 2, 3, 0, 5):
+        await house.until_not(f"sensor.jk_bms_{address}_total_voltage", "unavailable")
+    await house.until_issues()
+    await person.open("/config/repairs")
+    await person.show("Nothing to repair")
 
 
 async def test_a_number_and_a_switch_reach_the_pack(
@@ -147,43 +201,6 @@ async def test_a_number_and_a_switch_reach_the_pack(
     assert await asked.bus.read(1, _BALANCE) == 0
 
 
-async def test_the_options_say_what_may_be_changed(person: Visitor) -> None:
-    await person.open(OURS)
-    await _entry(person, "JK BMS 1").get_by_role("button", name="Configure").click()
-    wizard = Wizard(person, "Options")
-    await wizard.reach("Options of the bus")
-    await wizard.submit()
-    await wizard.finish()
-
-
-@pytest.mark.timeout(300)
-async def test_unplugged_lines_are_told_and_mended_by_plugging_in(
-    house: House, person: Visitor, asked: Line, heard: Line
-) -> None:
-    devices = await house.devices()
-    assert await house.issues() == []
-    with house.expecting("the line is down"):
-        await asked.unplug()
-        await heard.unplug()
-        for address in (1, 2, 3, 0, 5):
-            await house.until(f"sensor.jk_bms_{address}_total_voltage", "unavailable")
-    await person.open(_DEVICE + devices["JK BMS 1"])
-    await person.show("Unplugged", height=_WHOLE)
-    await house.until_issues("gateway_in_use")
-    await person.open("/config/repairs")
-    await person.show("Repairs")
-    await person.page.get_by_text("does not let Home Assistant in").first.click()
-    await person.page.get_by_text("Stop the other program").wait_for()
-    await person.show("The repair")
-    await asked.plug_in()
-    await heard.plug_in()
-    for address in (1, 2, 3, 0, 5):
-        await house.until_not(f"sensor.jk_bms_{address}_total_voltage", "unavailable")
-    await house.until_issues()
-    await person.open("/config/repairs")
-    await person.show("Nothing to repair")
-
-
 async def test_an_entry_is_reloaded(house: House, person: Visitor) -> None:
     await person.open(OURS)
     await _choose(person, "JK BMS 1", "Reload")
@@ -201,6 +218,7 @@ async def test_a_restart_keeps_entities_and_energy(
         [float(await house.state(c)) for c in counters],
         await house.entities(),
     )
+    await person.leave()
     await house.restart()
     for counter, energy in zip(counters, before, strict=True):
         await house.until_not(counter, "unavailable", "unknown")

@@ -25,6 +25,11 @@ class Wizard:
         """The dialog that is open."""
         return self._page.locator("dialog-data-entry-flow")
 
+    @property
+    def surface(self) -> Locator:
+        """What is seen of it."""
+        return self.dialog.locator("dialog[open]").last
+
     async def add(self, *, another: bool = False) -> None:
         """Add an integration: search for ours and choose it, not what of it is offered."""
         await self._visitor.open(INTEGRATIONS)
@@ -56,8 +61,8 @@ class Wizard:
     async def type_port(self, path: str) -> None:
         """Enter the path of a serial port that is in no list."""
         port = self.dialog.locator("ha-selector-serial_port")
-        await port.locator("#trigger").click()
-        await self._page.get_by_text("Enter manually").first.click()
+        await port.locator("ha-picker-field").click()
+        await self._page.get_by_text("Enter manually", exact=True).first.click()
         field = port.locator("input")
         # What is typed before the field has drawn itself anew is lost.
         while await field.input_value() != path:
