@@ -465,9 +465,8 @@ class JkBmsConfigFlow(
     def _create_ble(self, allowed: WriteTier) -> ConfigFlowResult:
         assert self._ble_address is not None
         state = self._ble_state
-        title = suggested_title(BLE_ADDRESS, state)
-        if title == heard_title(BLE_ADDRESS):
-            title = self._ble_name
+        told = suggested_title(BLE_ADDRESS, state)
+        title = self._ble_name if told == heard_title(BLE_ADDRESS) else told
         return self.async_create_entry(
             title=self._ble_name,
             data=ble_data(self._ble_address),

@@ -22,7 +22,6 @@ from .const import (
     CONF_MIN_PACKS,
 )
 from .issues import clear_inverter_silent, raise_inverter_silent
-from .mode import Mode, mode_of
 from .protocol.can.signals import at_most
 from .protocol.inverter.languages import Language
 from .protocol.inverter.limits import Reason, Rules
@@ -63,8 +62,6 @@ def bank_of(hass: HomeAssistant, entry_id: str) -> BankCoordinator | None:
     """Return a bank by its entry, None while it is not set up."""
     entry = hass.config_entries.async_get_entry(entry_id)
     if entry is None or entry.state is not ConfigEntryState.LOADED:
-        return None
-    if mode_of(entry) is not Mode.BANK:
         return None
     bank: BankCoordinator = entry.runtime_data
     return bank
@@ -178,9 +175,8 @@ class InverterTelling:
             self._seen, self._seen_at = {}, float("-inf")
             return None
         if now - self._seen_at < _SEEN_EVERY:
-            told: datetime | None = self.readings.get("inverter_last_heard")
-            if told is not None:
-                return told
+            told: datetime = self.readings["inverter_last_heard"]
+            return told
         self._seen_at = now
         self._seen = {
             f"0x{code:03X}": heard.data.hex(" ") for code, heard in status.inverter

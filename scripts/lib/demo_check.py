@@ -21,6 +21,8 @@ _COMPLETE: Final = 60.0
 _UNKNOWN: Final = {None, "unknown", "unavailable"}
 _MOMENTARY: Final = ("button.", "event.")
 """What shows only when it was last pressed, or last happened."""
+_NOT_TOLD: Final = frozenset({"recommended_charge_voltage"})
+"""What follows from the settings of all packs of a bank: one on CAN does not tell its own."""
 
 CHANGED: Final = "balance_trigger_voltage"
 _CHANGED_TO: Final = 0.01
@@ -52,10 +54,11 @@ class Shown:
         """Return the entities that have no value yet."""
         return sorted(
             entity
-            for entity in self.entities.values()
+            for (_, key), entity in self.entities.items()
             if self.states.get(entity) in _UNKNOWN
             and not (
-                entity.startswith(_MOMENTARY) and self.states.get(entity) == "unknown"
+                (key in _NOT_TOLD or entity.startswith(_MOMENTARY))
+                and self.states.get(entity) == "unknown"
             )
         )
 

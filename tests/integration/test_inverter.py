@@ -7,9 +7,11 @@ from homeassistant.core import HomeAssistant
 import pytest
 
 from custom_components.jkbms.diagnostics import async_get_config_entry_diagnostics
+from custom_components.jkbms.mode import can_data
 from custom_components.jkbms.protocol.inverter import limits, teller as machine
 from custom_components.jkbms.protocol.inverter.teller import Phase
 from custom_components.jkbms.subentries import heard_bms
+from custom_components.jkbms.transport.can_port import CanAdapter, CanPort
 from simulator.can import frame_of
 
 from .banks import bank_number, bank_state
@@ -273,6 +275,8 @@ async def test_a_bus_without_a_bank_offers_nothing(hass: HomeAssistant) -> None:
         ("battery", {"base": "another_battery"}),
         ("unknown", {"bank": "not_told"}),
         ("gone", {"bank": "no_packs"}),
+        ("bank_on_can", {"bank": "not_told"}),
+        ("bitrate", {"base": "wrong_bitrate"}),
     ],
 )
 async def test_what_cannot_be_told_is_refused(
@@ -294,6 +298,21 @@ async def test_what_cannot_be_told_is_refused(
                     packs = here.rs485.runtime_data.packs.values()
                     for pack in packs:
                         pack.station.state.values["cell_ovp"] = None
+                case "bank_on_can":
+                    hass.config_entries.async_add_subentry(
+                        here.rs485, heard_bms(0x100, {"address": 0x100})
+                    )
+                    pack_id = list(here.rs485.subentries)[-1]
+                    options = {"packs": [pack_id]}
+                    hass.config_entries.async_update_entry(here.bank, options=options)
+                case "bitrate":
+                    slow = CanPort(
+                        adapter=CanAdapter.SLCAN,
+                        channel="socket://127.0.0.1:1",
+                        bitrate=250_000,
+                    )
+                    await hass.config_entries.async_unload(entry.entry_id)
+                    hass.config_entries.async_update_entry(entry, data=can_data(slow))
                 case _:
                     options = {"packs": ["nobody"]}
                     hass.config_entries.async_update_entry(here.bank, options=options)
@@ -303,6 +322,20 @@ async def test_what_cannot_be_told_is_refused(
             assert dialog.errors == error
             dialog.close()
             await hass.async_block_till_done()
+
+
+async def test_a_bank_that_is_not_running_can_be_chosen_too(
+    hass: HomeAssistant,
+) -> None:
+    async with plant(hass) as here:
+        entry = here.entry()
+        async with told(hass, entry):
+            assert await hass.config_entries.async_unload(here.bank.entry_id)
+            dialog = await Dialog.options(hass, entry)
+            await dialog.choose("inverter")
+            await dialog.submit(bank=here.bank.entry_id, language="deye")
+            assert dialog.step == "confirm_inverter"
+            dialog.close()
 
 
 async def test_an_adapter_on_the_inverters_cable_is_set_up_for_it(

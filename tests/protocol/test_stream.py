@@ -213,6 +213,18 @@ def test_a_message_is_read_as_it_was_built(message: Any, size: int) -> None:
     assert framed(data + data, [size] * 2 * len(data)) == [message] * 2
 
 
+def test_more_different_messages_than_are_remembered_are_all_read() -> None:
+    # What a hostile peer says once takes no memory for good.
+    acks = [
+        Ack(n % 16, 0x1000 + 4 * (n // 16), 2)
+        for n in range(stream._MESSAGES_KEPT + 50)  # noqa: SLF001 -- the limit itself
+    ]
+    data = b"".join(ack.encode() for ack in acks)
+    framer = Framer()
+    assert only(framer.feed(data), Ack) == acks
+    assert len(framer._known) <= stream._MESSAGES_KEPT  # noqa: SLF001 -- no other way
+
+
 @pytest.mark.parametrize("message", MESSAGES, ids=repr)
 def test_a_message_with_a_damaged_bit_is_none(message: Any) -> None:
     data = message.encode()

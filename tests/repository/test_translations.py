@@ -66,6 +66,7 @@ SPELLED_ALIKE: Final[dict[str, frozenset[str]]] = {
         {
             "alarm",
             "balancing",
+            "bank",
             "bus",
             "pack",
             "packs",
@@ -91,12 +92,14 @@ SPELLED_ALIKE: Final[dict[str, frozenset[str]]] = {
             "packs",
             "port",
             "protection",
+            "protection active",
         }
     ),
-    "it": frozenset({"bulk", "bus", "file", "float"}),
+    "it": frozenset({"bulk", "bus", "file", "float", "inverter"}),
     "nl": frozenset(
         {
             "alarm",
+            "bank",
             "bus",
             "interface",
             "pack",
@@ -108,7 +111,7 @@ SPELLED_ALIKE: Final[dict[str, frozenset[str]]] = {
             "time-outs",
         }
     ),
-    "pl": frozenset({"alarm", "bulk", "float", "port", "problem"}),
+    "pl": frozenset({"alarm", "bank", "bulk", "float", "port", "problem"}),
 }
 # Names of inverters, adapters and protocols included.
 MOST_ALIKE: Final = 0.10

@@ -16,6 +16,7 @@ from custom_components.jkbms.protocol.inverter import limits, teller as machine
 from custom_components.jkbms.protocol.inverter.languages import SCRIPTS, Language
 from custom_components.jkbms.protocol.inverter.limits import Reason, Rules
 from custom_components.jkbms.protocol.inverter.teller import Phase, Teller
+from custom_components.jkbms.transport.can_intake import WaitingIntake
 from custom_components.jkbms.transport.can_link import CanLine, CanLink
 from custom_components.jkbms.transport.can_port import CanAdapter, CanPort
 from custom_components.jkbms.transport.can_record import RecordFramer
@@ -209,6 +210,22 @@ async def test_a_gateway_that_is_not_there_is_told() -> None:
             port, ears.receive, ears.lose, speaker=Teller(Language.DEYE, Rules())
         )
     assert raised.value.fault is LinkFault.REFUSED
+
+
+class Nobody:
+    """A bus of python-can that returns at once and has heard nothing."""
+
+    def recv(self, timeout: float | None = None) -> None:
+        """Nothing."""
+
+
+def test_a_moment_is_too_short_to_tell_a_dead_bus() -> None:
+    bus: Any = Nobody()
+    intake = WaitingIntake(bus, None)
+    for _ in range(100):
+        assert intake.take(0.01) == []
+    with pytest.raises(OSError, match="does not wait"):
+        all(intake.take(0.1) == [] for _ in range(100))
 
 
 @dataclass

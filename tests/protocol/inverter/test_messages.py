@@ -45,7 +45,7 @@ def frame_of(language: Language, code: int) -> BankFrame:
     return next(f for f in SCRIPTS[language].frames if f.id == code)
 
 
-# -- the examples of can.md 2.2, 2.7, 2.9 and 2.10 ------------------------------------
+# -- the examples of can.md 2.2, 2.7, 2.8 and 2.10 ------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -441,6 +441,11 @@ def test_packs_that_tell_little_are_told_of_as_far_as_it_goes() -> None:
     }
     ear = Ear(Language.VICTRON)
     ear.packs = [{"number": 1, **bare}]
+    deye = Ear(Language.DEYE)
+    deye.packs = [{"number": 1, **bare, "warmest": None, "highest_cell": Spot(3.3)}]
+    deye.run(LISTEN_FOR + 1)
+    (extremes, *_) = (m.data for _, m in deye.said if m.id == 0x370)
+    assert extremes == bytes.fromhex("00000000E40CE40C")
     ear.run(LISTEN_FOR + 1)
     said = {m.id: m.data for _, m in ear.said}
     assert said[0x374] == bytes(8)
@@ -448,3 +453,12 @@ def test_packs_that_tell_little_are_told_of_as_far_as_it_goes() -> None:
     assert said[0x379] == bytes(8)
     assert said[0x372] == bytes.fromhex("0100010000000000")
     assert sight(1).name == "Pack 1"
+
+
+def test_a_pack_whose_cells_are_not_told_is_not_told_of() -> None:
+    ear = Ear(Language.VICTRON)
+    ear.packs = [{"number": 1, "lowest_cell": None}]
+    ear.run(LISTEN_FOR + 1)
+    (cells, *_) = (m.data for _, m in ear.said if m.id == 0x373)
+    assert cells[:2] == bytes(2)
+    assert ear.limits[2] == 0.0

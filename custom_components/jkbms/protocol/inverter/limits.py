@@ -368,9 +368,7 @@ def _discharge_factors(pack: PackSight) -> Iterator[_Factor]:
         full = max(least, guard.cell_uvpr or least)
         share = taper(member.lowest_cell.value, guard.cell_uvp, full)
         yield share, Reason.CELL_VOLTAGE
-    if member.state_of_charge is None:
-        yield 0.0, Reason.NOT_TOLD
-    elif member.state_of_charge <= 0:
+    if (member.state_of_charge or 0.0) <= 0:
         yield 0.0, Reason.EMPTY
     yield from _temperatures(
         pack,

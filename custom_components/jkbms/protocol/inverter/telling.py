@@ -273,9 +273,6 @@ def _words(keys: Iterable[str], known: frozenset[Condition]) -> tuple[Condition,
     for key in keys:
         own = key.removeprefix("alarm_")
         names = [key, *(f"alarm_{kin}" for kin in _KIN.get(own, ()))]
-        candidates = [BY_KEY[name] for name in names if name in BY_KEY]
-        for condition in (*candidates, *_LAST):
-            if condition in known:
-                said[condition] = None
-                break
+        candidates = (*(BY_KEY[name] for name in names if name in BY_KEY), *_LAST)
+        said |= dict.fromkeys([each for each in candidates if each in known][:1])
     return tuple(said)
