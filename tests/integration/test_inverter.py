@@ -275,7 +275,6 @@ async def test_a_bus_without_a_bank_offers_nothing(hass: HomeAssistant) -> None:
         ("battery", {"base": "another_battery"}),
         ("unknown", {"bank": "not_told"}),
         ("gone", {"bank": "no_packs"}),
-        ("bank_on_can", {"bank": "not_told"}),
         ("bitrate", {"base": "wrong_bitrate"}),
     ],
 )
@@ -298,13 +297,6 @@ async def test_what_cannot_be_told_is_refused(
                     packs = here.rs485.runtime_data.packs.values()
                     for pack in packs:
                         pack.station.state.values["cell_ovp"] = None
-                case "bank_on_can":
-                    hass.config_entries.async_add_subentry(
-                        here.rs485, heard_bms(0x100, {"address": 0x100})
-                    )
-                    pack_id = list(here.rs485.subentries)[-1]
-                    options = {"packs": [pack_id]}
-                    hass.config_entries.async_update_entry(here.bank, options=options)
                 case "bitrate":
                     slow = CanPort(
                         adapter=CanAdapter.SLCAN,
