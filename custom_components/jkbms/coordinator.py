@@ -470,7 +470,7 @@ class BusCoordinator(LineCoordinator[Machine]):
         Everybody where no values are named, and when the pack comes or goes.
         """
         listening = self._listening[pack.subentry_id]
-        followed = pack.follow()
+        followed = pack.follow(listening if changed is None else changed)
         available = pack.available
         if available is not self._available.get(pack.subentry_id, False):
             self._available[pack.subentry_id] = available

@@ -1,6 +1,6 @@
 """One BMS as Home Assistant knows it: its subentry, its device, its values."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -29,6 +29,7 @@ from .protocol.datum import Block, Datum, Field
 from .protocol.derived import POWER, PROBLEM
 from .protocol.energy import EnergyAccount, with_followed
 from .protocol.features import Features
+from .protocol.fields import CURRENT
 from .protocol.insight import OVER_TIME, Insight
 from .protocol.master import AskedStation
 from .protocol.settings_record import SettingsRecord
@@ -38,6 +39,11 @@ from .subentries import bms_subentries, follow, remembered_features, subentry_da
 
 _OF_THE_WORD: Final = frozenset({*ALARM_BY_KEY, PROBLEM.key, "errors"})
 """What the alarm word tells, and CAN in other words: by turns it would come and go."""
+_TELL_EVERY: Final = 4.0
+"""Seconds between two looks at what takes minutes to change, though all of it is counted. A
+BMS that is master of its bus is heard every 4.4 s (performance.md 4)."""
+_NEVER: Final = float("-inf")
+_COUNTED_FROM: Final = frozenset({POWER.key, CURRENT.key})
 
 
 class Pack:
@@ -54,6 +60,8 @@ class Pack:
         self._hass = hass
         self._entry = entry
         self._known = subentry
+        self.subentry_id: Final = subentry.subentry_id
+        """The part of every unique id that stays whatever happens to the pack."""
         self._stations = stations
         self.station = stations[subentry.data[CONF_ADDRESS]]
         self.features: Features | None = remembered_features(subentry.data)
@@ -66,6 +74,8 @@ class Pack:
         """What its entities tell of its device, which is registered before them."""
         self.energy = EnergyAccount(self.station.cycle)
         self.insight = Insight(self.station.cycle)
+        self._told_at = _NEVER
+        """When what takes longer to know was last told; settings tell it anew at once."""
         self.record = SettingsRecord()
         self._told: dict[bool, int] = {}
         """How many values each line had told when something was learnt of the pack."""
@@ -74,13 +84,8 @@ class Pack:
     @property
     def _subentry(self) -> ConfigSubentry:
         """What is stored now; a subentry that was removed lives on until the reload."""
-        self._known = self._entry.subentries.get(self._known.subentry_id, self._known)
+        self._known = self._entry.subentries.get(self.subentry_id, self._known)
         return self._known
-
-    @property
-    def subentry_id(self) -> str:
-        """The part of every unique id that stays whatever happens to the pack."""
-        return self._known.subentry_id
 
     @property
     def name(self) -> str:
@@ -156,17 +161,27 @@ class Pack:
         self.record.load(stored, self.software_version)
 
     @callback
-    def follow(self) -> set[str]:
-        """Take the latest live values into account that belong to the pack.
+    def follow(self, changed: Iterable[str]) -> Iterable[str]:
+        """Take the latest live values into account, of which these have changed.
 
         Returns the keys of the values over time that have changed.
         """
         state = self.source(POWER)
-        if state is None or Block.LIVE not in state.seen or not self.available:
-            return set()
-        values, time = state.values, state.seen[Block.LIVE]
-        followed = self.energy.read(values, time)
-        return followed | self.insight.read(values, time, dt_util.now())
+        if (
+            state is None
+            or (time := state.seen.get(Block.LIVE)) is None
+            or not self.available
+        ):
+            return ()
+        due = time - self._told_at >= _TELL_EVERY
+        if not due and _COUNTED_FROM.isdisjoint(changed):
+            # What stays the same can be counted later, in one go.
+            return ()
+        if not (self.energy.count(state.values, time) and due):
+            return ()
+        self._told_at = time
+        told = self.energy.tell(state.values)
+        return told | self.insight.read(state.values, time, dt_util.now())
 
     def settings(self) -> Mapping[str, Any]:
         """Return the values that a change of a setting is checked against."""
@@ -225,6 +240,8 @@ class Pack:
 
     def _learn(self, station: Station, update: Update) -> None:
         """Take note of what the pack has; most updates cannot tell anything new of it."""
+        if update.block is not Block.LIVE:
+            self._told_at = _NEVER
         if (
             self.features is not None
             and update.block is not Block.DEVICE

@@ -319,15 +319,23 @@ class EnergyAccount:
 
         One that is older counts for nothing, so several lines may tell of one pack.
         """
+        return self.tell(values) if self.count(values, time) else set()
+
+    def count(self, values: Values, time: float) -> bool:
+        """Count up to a reading; tell whether it counts."""
         watts = number(values, POWER)
         if time < self._time or watts is None:
-            return set()
+            return False
         self._time = time
         elapsed = self._counted.read(time, watts)
+        self._smooth(number(values, CURRENT) or 0.0, elapsed)
+        return True
+
+    def tell(self, values: Values) -> set[str]:
+        """Return the keys of what there is to show anew since it was last told."""
         new: dict[str, float | None] = {
             datum.key: round(self.total(datum), _DIGITS) for datum in COUNTED
         }
-        self._smooth(number(values, CURRENT) or 0.0, elapsed)
         left = (self._amperes, *map(values.get, _TELL_WHAT_IS_LEFT))
         # Most readings of a pack at rest say what the one before said.
         if left != self._left:

@@ -53,7 +53,8 @@ class StockEntity(CoordinatorEntity[DataUpdateCoordinator[Values]]):
         """Show a value of the coordinator's data."""
         super().__init__(coordinator)
         self.entity_description = wanted.description
-        self._place = wanted.place
+        self.place = wanted.place
+        """What it shows."""
         self._attr_name = wanted.description.label
         self._attr_unique_id = f"{wanted.pack}_{wanted.description.key}"
         self._attr_device_info = DeviceInfo(
@@ -68,7 +69,7 @@ class _StockSensor(StockEntity, SensorEntity):
     @property
     @override
     def native_value(self) -> Any:
-        return self.coordinator.data[self._place]
+        return self.coordinator.data[self.place]
 
 
 class _StockBinarySensor(StockEntity, BinarySensorEntity):
@@ -77,7 +78,7 @@ class _StockBinarySensor(StockEntity, BinarySensorEntity):
     @property
     @override
     def is_on(self) -> bool:
-        return bool(self.coordinator.data[self._place])
+        return bool(self.coordinator.data[self.place])
 
 
 class _StockControl(StockEntity):
@@ -86,7 +87,7 @@ class _StockControl(StockEntity):
     @property
     @override
     def state(self) -> str:
-        return str(self.coordinator.data[self._place])
+        return str(self.coordinator.data[self.place])
 
 
 _KINDS = {
@@ -97,8 +98,8 @@ _KINDS = {
 
 async def add_stock(
     hass: HomeAssistant, wanted: Iterable[Wanted], values: Values
-) -> DataUpdateCoordinator[Values]:
-    """Add entities that show these values, and return what wakes them."""
+) -> tuple[DataUpdateCoordinator[Values], list[StockEntity]]:
+    """Add entities that show these values; return what wakes them, and them."""
     entry = MockConfigEntry(domain=_DOMAIN)
     entry.add_to_hass(hass)
     coordinator = DataUpdateCoordinator[Values](
@@ -113,4 +114,4 @@ async def add_stock(
         platform = MockEntityPlatform(hass, domain=domain, platform_name=_DOMAIN)
         platform.config_entry = entry
         await platform.async_add_entities(entities)
-    return coordinator
+    return coordinator, [one for added in by_platform.values() for one in added]
