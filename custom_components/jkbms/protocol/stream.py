@@ -48,8 +48,11 @@ _NOISE_LASTS: Final = 64
 """Frames that must come whole after a damaged message until a line counts as good."""
 _NOISE_MOST: Final = 4 * _NOISE_LASTS
 
-_CANDIDATE: Final = re.compile(rb"[\x00-\x0f](?:[\x03\x10\x83\x90]|\Z)|\x55(?:\xaa|\Z)")
-"""How an item begins, at the end of the buffer as much as is there of it."""
+_FIRST: Final = frozenset(b"\x55" + bytes(range(MAX_ADDRESS + 1)))
+_CANDIDATE: Final = re.compile(
+    rb"[\x03\x10\x83\x90\xaa](?<=[\x00-\x0f\x55].)", re.DOTALL
+)
+"""The second byte of what may be an item; most bytes of a frame could be the first."""
 _WRITE: Final = re.compile(rb"\x10[\x10-\x16]")
 """What follows the address in a request or an ACK; half the bytes of a frame could be one."""
 _WRITE_CUT: Final = re.compile(rb"[\x00-\x0f]\x10?\Z")
@@ -71,8 +74,8 @@ class Framer:
         """How long the buffer has to be for more to be told."""
         self._discarded = 0
         self._expected: deque[tuple[int, int]] = deque(maxlen=_READS_REMEMBERED)
-        self._known: dict[bytes, tuple[Item, int]] = {}
-        """Messages that were checked, with their sizes."""
+        self._known: dict[bytes, tuple[Item, int, bytes]] = {}
+        """Messages that were checked, their sizes and bytes, by how they begin."""
         self._synchronous = False
         """Whether something was found since the link was opened."""
         self._noise = 0
@@ -105,9 +108,9 @@ class Framer:
 
     def feed(self, data: bytes) -> list[Item]:
         """Return the items that are complete with these bytes."""
-        self._buffer += data
+        buffer = self._buffer = self._buffer + data
         # A frame comes in many pieces: until it is whole there is nothing to look for.
-        return [] if len(self._buffer) < self._needed else self._scan(final=False)
+        return [] if len(buffer) < self._needed else self._scan(final=False)
 
     def flush(self) -> list[Item]:
         """Return what the held back bytes contain, as nothing more will follow."""
@@ -124,11 +127,11 @@ class Framer:
             if buffer[position] == _MAGIC_BYTE:
                 item, size = _frame_at(buffer, position, final=final)
             else:
-                item, size = (
-                    known.get(buffer[position : position + _TRIGGER_SIZE])
-                    or known.get(buffer[position : position + _ANSWER_SIZE])
-                    or self._item_at(buffer, position)
-                )
+                message = known.get(buffer[position : position + _ANSWER_SIZE])
+                if message is not None and buffer.startswith(message[2], position):
+                    item, size, _ = message
+                else:
+                    item, size = self._item_at(buffer, position)
             if item is not None:
                 if self._discarded:
                     self._close_run(items)
@@ -157,8 +160,10 @@ class Framer:
     @staticmethod
     def _next_candidate(buffer: bytes, start: int) -> int:
         """Return where the next item could begin: a magic or an address byte."""
-        found = _CANDIDATE.search(buffer, start)
-        return found.start() if found else len(buffer)
+        if found := _CANDIDATE.search(buffer, start + 1):
+            return found.start() - 1
+        end = len(buffer)
+        return end - 1 if start < end and buffer[-1] in _FIRST else end
 
     def _item_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
         """Return the item that begins with an address here and its size, else why not.
@@ -189,7 +194,8 @@ class Framer:
         ):
             if len(self._known) >= _MESSAGES_KEPT:
                 self._known.clear()
-            self._known[buffer[at : at + size]] = item, size
+            message = buffer[at : at + size]
+            self._known[message[:_ANSWER_SIZE]] = item, size, message
         return item, size
 
     def _read_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
@@ -280,16 +286,21 @@ def _is_torn(buffer: bytes, at: int) -> bool | None:
     end = at + FRAME_SIZE
     if buffer.find(MAGIC, at + 1, end) > 0:
         return True
-    first = at + len(MAGIC)
-    cut = _WRITE_CUT.search(buffer, end - 2) if len(buffer) < end + 2 else None
-    complete = cut is None or cut.start() >= end
-    for function in _WRITE.finditer(buffer, first + 1, end + 2):
+    function = _WRITE.search(buffer, at + _TYPE_END, end + 2)
+    complete = len(buffer) >= end + 2 or not _is_cut(buffer, end)
+    while function:
         start = function.start() - 1
-        if start >= end or buffer[start] > MAX_ADDRESS:
-            continue
-        for size in (_ANSWER_SIZE, _TRIGGER_SIZE):
-            if len(buffer) - start < size:
-                complete = False
-            elif sealed(buffer[start : start + size]):
-                return True
+        if start < end and buffer[start] <= MAX_ADDRESS:
+            for size in (_ANSWER_SIZE, _TRIGGER_SIZE):
+                if len(buffer) - start < size:
+                    complete = False
+                elif sealed(buffer[start : start + size]):
+                    return True
+        function = _WRITE.search(buffer, function.end(), end + 2)
     return False if complete else None
+
+
+def _is_cut(buffer: bytes, end: int) -> bool:
+    """Tell whether the buffer ends with what may begin a request in a frame that ends there."""
+    cut = _WRITE_CUT.search(buffer, end - 2)
+    return cut is not None and cut.start() < end
