@@ -30,6 +30,7 @@ from .transport.health import Health, Kind
 
 _ALL: Final = frozenset(Kind)
 _RADIO: Final = frozenset({Kind.BLUETOOTH})
+_CAN: Final = frozenset({Kind.CAN})
 _LINE: Final = frozenset({Kind.ASKING, Kind.LISTENING})
 _WIRE: Final = _LINE | _RADIO
 _MASTER: Final = frozenset({Kind.ASKING})
@@ -251,6 +252,7 @@ INVERTER_SENSORS: Final = (
         entity_registry_enabled_default=True,
         entity_category=None,
         of_inverter=True,
+        kinds=_CAN,
     ),
     TrafficSensorDescription(
         key="inverter_reason",
@@ -262,6 +264,7 @@ INVERTER_SENSORS: Final = (
         entity_registry_enabled_default=True,
         entity_category=None,
         of_inverter=True,
+        kinds=_CAN,
     ),
     *(
         TrafficSensorDescription(
@@ -275,6 +278,7 @@ INVERTER_SENSORS: Final = (
             entity_registry_enabled_default=True,
             entity_category=None,
             of_inverter=True,
+            kinds=_CAN,
         )
         for key, label, device_class, unit in (
             (
@@ -303,6 +307,7 @@ INVERTER_SENSORS: Final = (
         label="Inverter last heard",
         device_class=SensorDeviceClass.TIMESTAMP,
         of_inverter=True,
+        kinds=_CAN,
     ),
 )
 INVERTER_LINK: Final = TrafficBinarySensorDescription(
@@ -311,6 +316,7 @@ INVERTER_LINK: Final = TrafficBinarySensorDescription(
     label="Inverter",
     device_class=BinarySensorDeviceClass.CONNECTIVITY,
     of_inverter=True,
+    kinds=_CAN,
 )
 CONNECTION: Final = TrafficBinarySensorDescription(
     key="connection",

@@ -18,6 +18,7 @@ from custom_components.jkbms.protocol.inverter.teller import (
     Teller,
 )
 
+from ..can.test_frames import DBC
 from .bank import GUARD, Ear, limits_of, sight
 
 KEEP_ALIVE: Final = CanMessage(0x305, bytes(8), False)
@@ -401,6 +402,22 @@ def test_our_own_decoder_hears_what_is_said(language: Language) -> None:
         for time, message in ear.run(0.2):
             listener.advance(time, [message])
         listener.advance(ear.now)
+    last = {message.id: message.data for _, message in ear.said}
+    theirs = {
+        key: value
+        for code in last.keys() & {0x351, 0x356, 0x311, 0x313}
+        for key, value in DBC.decode_message(
+            code, last[code], decode_choices=False
+        ).items()
+    }
+    for key, value in (
+        ("charge_voltage_limit", 55.2),
+        ("charge_current_limit", 200.0),
+        ("discharge_current_limit", 300.0),
+        ("total_voltage", 53.0),
+        ("current", -10.0),
+    ):
+        assert theirs[key] == pytest.approx(value)
     state = listener.stations[BANK_ADDRESS].state
     values = state.values
     assert listener.dialect is SCRIPTS[language].dialect
