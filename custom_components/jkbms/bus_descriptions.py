@@ -44,7 +44,7 @@ HEALTH_TEXTS: Final[Mapping[str, str]] = {
     Health.STARTING: "Starting",
     Health.MISSING: "A pack does not answer: check its cable, its address and that it is awake",
     Health.ASLEEP: "Asleep: packs sleep until they are charged or their button is pressed",
-    Health.SILENT: "Silent: check cable and socket, wake the packs",
+    Health.SILENT: "Silent: wake the packs; on a wire, check cable and socket",
     Health.GARBLED: "Not understood: check 115200 baud, A and B, and the protocol number",
     Health.DAMAGED: "Many damaged frames: check GND, resistors and the adapter",
     Health.FOREIGN_MASTER: "Another master speaks: see Repairs",
