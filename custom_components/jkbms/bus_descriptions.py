@@ -30,6 +30,7 @@ from .transport.health import Health, Kind
 
 _ALL: Final = frozenset(Kind)
 _RADIO: Final = frozenset({Kind.BLUETOOTH})
+_CAN: Final = frozenset({Kind.CAN})
 _LINE: Final = frozenset({Kind.ASKING, Kind.LISTENING})
 _WIRE: Final = _LINE | _RADIO
 _MASTER: Final = frozenset({Kind.ASKING})
@@ -43,7 +44,7 @@ HEALTH_TEXTS: Final[Mapping[str, str]] = {
     Health.STARTING: "Starting",
     Health.MISSING: "A pack does not answer: check its cable, its address and that it is awake",
     Health.ASLEEP: "Asleep: packs sleep until they are charged or their button is pressed",
-    Health.SILENT: "Silent: check cable and socket, wake the packs",
+    Health.SILENT: "Silent: wake the packs; on a wire, check cable and socket",
     Health.GARBLED: "Not understood: check 115200 baud, A and B, and the protocol number",
     Health.DAMAGED: "Many damaged frames: check GND, resistors and the adapter",
     Health.FOREIGN_MASTER: "Another master speaks: see Repairs",
@@ -251,6 +252,7 @@ INVERTER_SENSORS: Final = (
         entity_registry_enabled_default=True,
         entity_category=None,
         of_inverter=True,
+        kinds=_CAN,
     ),
     TrafficSensorDescription(
         key="inverter_reason",
@@ -262,6 +264,7 @@ INVERTER_SENSORS: Final = (
         entity_registry_enabled_default=True,
         entity_category=None,
         of_inverter=True,
+        kinds=_CAN,
     ),
     *(
         TrafficSensorDescription(
@@ -275,6 +278,7 @@ INVERTER_SENSORS: Final = (
             entity_registry_enabled_default=True,
             entity_category=None,
             of_inverter=True,
+            kinds=_CAN,
         )
         for key, label, device_class, unit in (
             (
@@ -303,6 +307,7 @@ INVERTER_SENSORS: Final = (
         label="Inverter last heard",
         device_class=SensorDeviceClass.TIMESTAMP,
         of_inverter=True,
+        kinds=_CAN,
     ),
 )
 INVERTER_LINK: Final = TrafficBinarySensorDescription(
@@ -311,6 +316,7 @@ INVERTER_LINK: Final = TrafficBinarySensorDescription(
     label="Inverter",
     device_class=BinarySensorDeviceClass.CONNECTIVITY,
     of_inverter=True,
+    kinds=_CAN,
 )
 CONNECTION: Final = TrafficBinarySensorDescription(
     key="connection",

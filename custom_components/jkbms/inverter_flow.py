@@ -2,10 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import UnitOfElectricCurrent, UnitOfElectricPotential
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.const import (
+    CONF_ADDRESS,
+    UnitOfElectricCurrent,
+    UnitOfElectricPotential,
+)
 from homeassistant.data_entry_flow import FlowContext, FlowHandler, FlowResult
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -31,12 +35,15 @@ from .const import (
     CONF_UPDATE_INTERVAL,
 )
 from .inverter_telling import bank_of, rules_of
-from .protocol.can.machine import BANK_ADDRESS
+from .protocol.can.machine import BANK_ADDRESS, CanListener
 from .protocol.inverter.languages import Language
 from .protocol.inverter.limits import FRESH_FOR, Reason, judge
 from .subentries import bms_subentries
 from .tier_flow import CONF_UNDERSTOOD
 from .transport.can_port import BITRATES, CanPort
+
+if TYPE_CHECKING:
+    from .coordinator import BusCoordinator
 
 _SLOWEST: Final = FRESH_FOR / 2
 """Seconds between two readings of a pack: one may get lost before they are too old."""
@@ -138,7 +145,16 @@ class InverterForm[
 
 def speaks_as_bank(entry: ConfigEntry[Any]) -> bool:
     """Tell whether a battery on the CAN bus of an entry speaks to an inverter."""
-    return any(pack.data["address"] == BANK_ADDRESS for pack in bms_subentries(entry))
+    if any(pack.data[CONF_ADDRESS] == BANK_ADDRESS for pack in bms_subentries(entry)):
+        return True
+    if entry.state is not ConfigEntryState.LOADED:
+        return False
+    bus: BusCoordinator = entry.runtime_data
+    if bus.inverter is not None and bus.inverter.teller.status.battery is not None:
+        return True
+    # One that began to speak a moment ago is not set up yet.
+    machine = bus.machine
+    return isinstance(machine, CanListener) and machine.hears_bank
 
 
 def _interval(bus: ConfigEntry[Any]) -> float:

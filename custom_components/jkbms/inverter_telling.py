@@ -27,6 +27,8 @@ from .protocol.inverter.languages import Language
 from .protocol.inverter.limits import Reason, Rules
 from .protocol.inverter.sight import PackSight
 from .protocol.inverter.teller import Phase, Status, Teller
+from .protocol.inverter.telling import Limits
+from .protocol.inverter.words import said
 from .transport.session import LinkState
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ _PATIENCE: Final = 60.0
 """Seconds that a bank may take until it tells enough, after a start."""
 _END_WITHIN: Final = 2.0
 _LOOK: Final = 0.02
+_VOLTAGE: Final = "inverter_charge_voltage"
+_CHARGE: Final = "inverter_charge_current"
+_DISCHARGE: Final = "inverter_discharge_current"
 NO_LINE: Final = "no_line"
 """The state while the adapter cannot be reached."""
 RISING: Final = "rising"
@@ -147,17 +152,16 @@ class InverterTelling:
         self.readings = {
             "inverter_state": NO_LINE if self._is_down else status.phase,
             "inverter_reason": self._reason(status),
-            "inverter_charge_voltage": None if sent is None else _as_told(sent.voltage),
-            "inverter_charge_current": None if sent is None else _as_told(sent.charge),
-            "inverter_discharge_current": (
-                None if sent is None else _as_told(sent.discharge)
-            ),
+            _VOLTAGE: None if sent is None else _as_told(sent.voltage),
+            _CHARGE: None if sent is None else _as_told(sent.charge),
+            _DISCHARGE: None if sent is None else _as_told(sent.discharge),
             "inverter_link": status.link(now),
             "inverter_last_heard": self._last_heard(status, now),
         }
         self.details = {
             "inverter_reason": {"detail": status.detail},
             "inverter_last_heard": self._seen,
+            **_reasons(status, sent),
         }
 
     def _reason(self, status: Status) -> str:
@@ -181,6 +185,8 @@ class InverterTelling:
         self._seen = {
             f"0x{code:03X}": heard.data.hex(" ") for code, heard in status.inverter
         }
+        for code, heard in status.inverter:
+            self._seen |= said(self.teller.language, code, heard.data)
         latest = max(heard.time for _, heard in status.inverter)
         return (dt_util.utcnow() - timedelta(seconds=now - latest)).replace(
             microsecond=0
@@ -221,6 +227,24 @@ class InverterTelling:
             status.detail,
             other_battery=kind == OTHER_BATTERY,
         )
+
+
+def _reasons(status: Status, sent: Limits | None) -> dict[str, dict[str, Any]]:
+    """Return why each limit is no more than it is told, and whose values decide it."""
+    verdict = status.verdict
+    if sent is None or verdict is None:
+        return {}
+    limits = (
+        (_VOLTAGE, sent.voltage, verdict.voltage),
+        (_CHARGE, sent.charge, verdict.charge),
+        (_DISCHARGE, sent.discharge, verdict.discharge),
+    )
+    return {
+        key: {"reason": RISING, "pack": None}
+        if advice.value is not None and _as_told(told) < _as_told(advice.value)
+        else {"reason": advice.reason, "pack": advice.pack}
+        for key, told, advice in limits
+    }
 
 
 def _as_told(limit: float) -> float:

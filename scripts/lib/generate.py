@@ -190,9 +190,12 @@ the pack tells explains it. On CAN nobody tells of switches and release times.
 _TRAFFIC: Final = """
 ## The bus, and the traffic of each pack
 
-All of them are diagnostic. Those of a pack belong to its device, the others to the device of the bus. Counters are
-counted from the start of the integration and updated once a minute. `health` says in one word how it stands, with what to
-do as its text; what there is to mend is in Repairs and in its attribute `troubles`.
+All of them are diagnostic, but for those that tell of an inverter. Those of a pack belong to its device, the others to the
+device of the bus. Counters are counted from the start of the integration and updated once a minute. `health` says in one word
+how it stands, with what to do as its text; what there is to mend is in Repairs and in its attribute `troubles`.
+
+Those that tell of an inverter are there where Home Assistant speaks to one ([inverter.md](inverter.md)). Each voltage and current told to it has
+the reason of its reduction, and the pack that decides it, as attributes; `inverter_last_heard` has the last messages of the inverter.
 
 """
 _BANK: Final = """
@@ -203,7 +206,13 @@ A bank is a device of its own; what its values mean is in [bank.md](bank.md).
 """
 _OLDER: Final = "`4E 57` only"
 """Where a value is that only the older protocol tells."""
-_KINDS: Final = {Kind.ASKING: "asking", Kind.LISTENING: "listening", Kind.CAN: "CAN"}
+_KINDS: Final = {
+    Kind.ASKING: "asking",
+    Kind.LISTENING: "listening",
+    Kind.CAN: "CAN",
+    Kind.BLUETOOTH: "Bluetooth",
+}
+_TELLING: Final = "CAN, speaking to an inverter"
 _BUTTONS: Final = """
 ## Buttons
 
@@ -306,7 +315,11 @@ def _traffic_row(description: TrafficDescription) -> Sequence[str]:
         "pack" if description.of_pack else "bus",
         ", ".join(description.texts or ()) or str(unit or ""),
         "yes" if description.entity_registry_enabled_default else "no",
-        ", ".join(text for kind, text in _KINDS.items() if kind in description.kinds),
+        _TELLING
+        if description.of_inverter
+        else ", ".join(
+            text for kind, text in _KINDS.items() if kind in description.kinds
+        ),
     )
 
 

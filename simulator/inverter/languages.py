@@ -36,7 +36,8 @@ LANGUAGES: Final[Mapping[str, Expected]] = {
     "deye": Expected(ids=_JK, spacing=0.1, requests=0x35C),
     "sma": Expected(ids=_SMA, spacing=0.166),
     "victron": Expected(
-        ids=(*_SMA, 0x360, *range(0x370, 0x378), 0x379, 0x382), spacing=0.04
+        ids=(*_SMA, 0x360, *range(0x370, 0x378), 0x379, 0x380, 0x381, 0x382),
+        spacing=0.04,
     ),
     "luxpower": Expected(ids=_PYLON, spacing=0.1, requests=0x35C),
     "growatt": Expected(

@@ -88,6 +88,12 @@ async def test_an_inverter_is_told_and_everything_is_shown(hass: HomeAssistant) 
                 lambda: state(hass, entry, "inverter_charge_current") == "30.0"
             )
             await wait_until(lambda: state(hass, entry, "inverter_reason") == "none")
+            for key, reason in (
+                ("charge_current", "own_limit"),
+                ("charge_voltage", "none"),
+            ):
+                attributes = shown(hass, entry, f"inverter_{key}").attributes
+                assert attributes["reason"] == reason
             voltage = float(state(hass, entry, "inverter_charge_voltage"))
             assert voltage == here.limits()[-1][0]
             link = shown(hass, entry, "inverter_link", "binary_sensor")
@@ -134,6 +140,16 @@ async def test_another_battery_stops_everything_before_the_first_word(
             link = shown(hass, entry, "inverter_link", "binary_sensor")
             assert link.state == "unknown"
             assert not here.wires.heard
+            # As long as it speaks, another choice is of no use either.
+            dialog = await Dialog.options(hass, entry)
+            await dialog.choose("inverter")
+            await dialog.submit(bank=here.bank.entry_id, language="deye")
+            assert dialog.errors == {"base": "another_battery"}
+            dialog.close()
+            # It was unplugged, and the bus reloaded.
+            assert await hass.config_entries.async_reload(entry.entry_id)
+            await wait_until(lambda: state(hass, entry, "inverter_state") == "telling")
+            assert issue(hass, "inverter_other_battery", entry.entry_id) is None
 
 
 async def test_the_bank_may_go_and_come_back(hass: HomeAssistant) -> None:
@@ -273,6 +289,7 @@ async def test_a_bus_without_a_bank_offers_nothing(hass: HomeAssistant) -> None:
     [
         ("slow", {"bank": "too_slow"}),
         ("battery", {"base": "another_battery"}),
+        ("moment", {"base": "another_battery"}),
         ("unknown", {"bank": "not_told"}),
         ("gone", {"bank": "no_packs"}),
         ("bitrate", {"base": "wrong_bitrate"}),
@@ -293,6 +310,11 @@ async def test_what_cannot_be_told_is_refused(
                     hass.config_entries.async_add_subentry(
                         entry, heard_bms(0x100, {"address": 0x100})
                     )
+                case "moment":
+                    # It has begun to speak, and is no pack of this bus yet.
+                    here.wires.send(frame_of(0x359, bytes(8)), hass.loop.time())
+                    await wait_until(lambda: entry.runtime_data.machine.hears_bank)
+                    assert not entry.subentries
                 case "unknown":
                     packs = here.rs485.runtime_data.packs.values()
                     for pack in packs:

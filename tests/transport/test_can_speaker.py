@@ -240,9 +240,11 @@ class Scripted:
         """Count."""
         self.begun += 1
 
-    def hear(self, messages: Iterable[CanMessage], now: float) -> None:
-        """Keep."""
-        self.heard += messages
+    def hear(self, messages: Iterable[CanMessage], now: float) -> list[CanMessage]:
+        """Keep; take 0x351 for its own."""
+        heard = list(messages)
+        self.heard += heard
+        return [message for message in heard if message.id != 0x351]
 
     def due(self, now: float) -> float:
         """Often."""
@@ -270,6 +272,20 @@ async def test_a_speaker_that_fails_ends_the_bus_and_nothing_else() -> None:
         await link.close()
     (error,) = ears.lost
     assert isinstance(error, LinkError)
+
+
+async def test_what_a_gateway_sends_back_is_not_heard_as_another_battery() -> None:
+    bus, ears, speaker = fast_bus(), CanEars(), Scripted(list)
+    async with serve("can-tcp", bus) as server:
+        port = port_of("can-tcp", server.url)
+        link = await CanLink.open(port, ears.receive, ears.lose, speaker=speaker)
+        await asyncio.sleep(0.1)
+        for code in (0x351, 0x355):
+            say(bus, CanMessage(code, bytes(8), False))
+        await ears.heard(1)
+        await link.close()
+    assert [message.id for message in speaker.heard] == [0x351, 0x355]
+    assert [message.id for message in ears.messages] == [0x355]
 
 
 async def test_a_line_that_is_opened_again_has_its_speaker_begin_again() -> None:

@@ -47,8 +47,8 @@ class Speaker(Protocol):
     def begin(self, now: float) -> None:
         """Begin on a bus that was opened."""
 
-    def hear(self, messages: Iterable[CanMessage], now: float) -> None:
-        """Take note of what others say."""
+    def hear(self, messages: Iterable[CanMessage], now: float) -> list[CanMessage]:
+        """Take note of what others say; return it, without what some gateways send back."""
 
     def due(self, now: float) -> float:
         """Return when to call `advance` next, at the latest."""
@@ -211,8 +211,9 @@ class CanThread:
             self._heard = time.monotonic()
             self._errors = 0
             if self._speaker is not None:
-                self._speaker.hear(messages, self._clock())
-            self._tell(self._hand_over, messages)
+                messages = self._speaker.hear(messages, self._clock())
+            if messages:
+                self._tell(self._hand_over, messages)
         elif self._errors >= _ERRORS and time.monotonic() > self._heard + _ERRORS_FOR:
             raise LinkError(LinkFault.BUS_ERRORS, "nothing but errors on the bus")
 

@@ -3,6 +3,7 @@
 The rules are written down a second time here, as plainly as they can be (inverter.md).
 """
 
+from dataclasses import replace
 from typing import Any, Final, override
 
 from hypothesis import given, settings, strategies as st
@@ -37,6 +38,8 @@ _CHANGES: Final = st.one_of(
     st.tuples(st.just("charge_mos"), st.sampled_from((True, False, None))),
     st.tuples(st.just("discharge_mos"), st.sampled_from((True, False, None))),
     st.tuples(st.just("floats"), st.booleans()),
+    st.tuples(st.just("rcv"), st.sampled_from((3.40, 3.45, 3.60, 3.70))),
+    st.tuples(st.just("ovp"), st.sampled_from((3.55, 3.65))),
     st.tuples(st.just("online"), st.booleans()),
     st.tuples(st.just("capacity"), st.sampled_from((None, 100.0, 280.0))),
     st.tuples(st.just("state_of_charge"), st.sampled_from((0.0, 50.0, 100.0, 130.0, None))),
@@ -54,6 +57,8 @@ _USUAL: Final = {
     "charge_mos": True,
     "discharge_mos": True,
     "floats": False,
+    "rcv": 3.45,
+    "ovp": 3.65,
     "online": True,
     "capacity": 280.0,
     "state_of_charge": 50.0,
@@ -67,20 +72,29 @@ _AS_THEY_ARE: Final = (
 )
 
 
+def volts(pack: dict[str, Any]) -> float:
+    """Packs side by side have one voltage, whatever single cells have."""
+    return 16 * min(max(3.3, pack["low"]), max(pack["high"], pack["low"]))
+
+
 def seen(packs: list[dict[str, Any]], now: float) -> list[PackSight]:
     """Return packs as they are handed over."""
     return [
         sight(
             n,
             heard=now,
-            # Packs side by side have one voltage, whatever single cells have.
-            volts=16 * min(max(3.3, pack["low"]), max(pack["high"], pack["low"])),
+            volts=volts(pack),
             lowest_cell=Spot(pack["low"], 1),
             highest_cell=Spot(max(pack["high"], pack["low"]), 2),
             coldest=Spot(pack["cold"], "T1"),
             warmest=Spot(max(pack["warm"], pack["cold"]), "T2"),
             mos_temperature=pack["mos"],
             protections=("alarm_cell_overvoltage",) if pack["protected"] else (),
+            guard=replace(
+                GUARD,
+                cell_request_charge_voltage=pack["rcv"],
+                cell_ovp=pack["ovp"],
+            ),
             **{key: pack[key] for key in _AS_THEY_ARE},
         )
         for n, pack in enumerate(packs)
@@ -106,12 +120,24 @@ class World(RuleBasedStateMachine):
         language=st.sampled_from(Language),
         wanted=st.sampled_from((None, 1, 2, 3)),
         own=st.sampled_from((None, 0.0, 50.0, 500.0)),
+        most=st.sampled_from((None, 54.0, 70.0)),
     )
-    def open(self, language: Language, wanted: int | None, own: float | None) -> None:
+    def open(
+        self,
+        language: Language,
+        wanted: int | None,
+        own: float | None,
+        most: float | None,
+    ) -> None:
         """Open the bus."""
-        self.wanted, self.own = wanted, own
+        self.wanted, self.own, self.most = wanted, own, most
         self.language = language
-        rules = Rules(min_packs=wanted, charge_current=own, discharge_current=own)
+        rules = Rules(
+            min_packs=wanted,
+            charge_voltage=most,
+            charge_current=own,
+            discharge_current=own,
+        )
         self.teller = Teller(language, rules)
         self.teller.begin(self.now)
         self.hand_over()
@@ -224,9 +250,9 @@ class World(RuleBasedStateMachine):
         assert discharge <= allowed[1] + 1e-6
         fresh = self.fresh
         if fresh:
-            asked = [16 * (3.35 if pack["floats"] else 3.45) + 1e-6 for pack in fresh]
-            assert voltage <= min(asked)
-        assert voltage <= 16 * 3.45 + 1e-6
+            assert voltage <= min(asked(pack) for pack in fresh) + 1e-6
+        if self.most is not None:
+            assert voltage <= self.most + 1e-6
         if self.last is not None:
             then, before = self.last
             for now, was, setting in zip(
@@ -285,6 +311,14 @@ class World(RuleBasedStateMachine):
             assert self.teller.advance(self.now + 100.0) == []
 
 
+def asked(pack: dict[str, Any]) -> float:
+    """Return the voltage that a pack asks for, less what a cell is too high."""
+    target = min(pack["rcv"], pack["ovp"])
+    wanted = 16 * (3.35 if pack["floats"] else target)
+    over = max(pack["high"], pack["low"]) - target
+    return wanted if over <= 0 else min(wanted, max(16 * 3.35, volts(pack) - over))
+
+
 def allowed(packs: list[dict[str, Any]], own: float | None) -> tuple[float, float]:
     """Return what packs that tell may be charged and discharged with, A."""
     charge = _shared(packs, "charge_mos", "max_charge", _charged)
@@ -317,7 +351,7 @@ def _charged(pack: dict[str, Any]) -> float:
     high = max(pack["high"], pack["low"])
     warm = max(pack["warm"], pack["cold"])
     return min(
-        _between(high, 3.65, 3.45),
+        _between(high, pack["ovp"], min(pack["rcv"], pack["ovp"] - 0.05)),
         _between(pack["cold"], 0.0, 5.0),
         _between(warm, 55.0, 50.0),
         _between(pack["mos"], 90.0, 80.0),
@@ -349,6 +383,9 @@ _PACK: Final = st.fixed_dictionaries(
         "cold": st.floats(-25, 20),
         "warm": st.floats(20, 62),
         "mos": st.floats(20, 92),
+        "rcv": st.floats(3.4, 3.7),
+        "ovp": st.floats(3.5, 3.66),
+        "floats": st.booleans(),
         "max_charge": st.floats(0, 200),
         "max_discharge": st.floats(0, 200),
         "capacity": st.one_of(st.none(), st.floats(50, 400)),
@@ -372,6 +409,7 @@ def test_a_verdict_is_what_the_rules_say(
         return
     wanted = allowed(packs, own)
     assert (verdict.charge.value, verdict.discharge.value) == pytest.approx(wanted)
+    assert verdict.voltage.value == pytest.approx(min(asked(pack) for pack in packs))
 
 
 def test_the_rules_here_are_those_of_the_packs_here() -> None:

@@ -250,8 +250,8 @@ def test_a_bank_that_lacks_a_pack_allows_nothing_unless_so_few_are_enough() -> N
     )
     assert look(absent(1), rules=Rules(min_packs=0)).trip is Reason.TOO_FEW_PACKS
     assert look().trip is Reason.NO_PACKS
-    # More than there are cannot be wanted.
-    assert look(sight(1), rules=Rules(min_packs=5)).trip is None
+    # Also where packs were taken out of the bank since that number was chosen.
+    assert look(sight(1), rules=Rules(min_packs=5)).trip is Reason.TOO_FEW_PACKS
 
 
 def test_a_protection_of_one_pack_allows_nothing() -> None:

@@ -78,6 +78,7 @@ def frame_of(language: Language, code: int) -> BankFrame:
         (Language.VICTRON, 0x35A, "A8A80200A8A80202"),
         (Language.VICTRON, 0x373, "F30DF40D2F013001"),
         (Language.VICTRON, 0x374, "30303A3A30320000"),
+        (Language.VICTRON, 0x372, "0400010000000200"),
         (Language.VICTRON, 0x379, "2800"),
         (Language.GROWATT, 0x311, "0240017C01900002"),
         (Language.GROWATT, 0x313, "164B0000013D5664"),
@@ -97,10 +98,54 @@ def test_an_example_is_written_byte_for_byte(
     assert layout.encode(said, LENGTH) == content.ljust(LENGTH, b"\0")
 
 
-def test_the_product_of_a_jk_is_written_as_it_was_measured() -> None:
-    said = Decoded({"software_version": "15.38", "capacity_remaining": 39.0})
-    layout = frame_of(Language.VICTRON, 0x35F).layout
-    assert layout.encode(said, 8) == bytes.fromhex("694C0F2627000000")
+@pytest.mark.parametrize(
+    ("language", "code", "values", "data"),
+    [
+        (Language.PYLONTECH_1_3, 0x351, {"charge_voltage_limit": 55.2, "charge_current_limit": 100.0, "discharge_current_limit": 100.0, "discharge_cutoff_voltage": 50.3}, "2802E803E803F701"),
+        (Language.PYLONTECH_1_3, 0x355, {"state_of_charge": 26, "state_of_health": 100}, "1A00640000000000"),
+        (Language.PYLONTECH_1_3, 0x356, {"total_voltage": 0.0, "current": 0.0, "average_temperature": 25.0}, "00000000FA000000"),
+        (Language.PYLONTECH_1_3, 0x359, {"modules_total": 4, "packs_online_bits": 0x22}, "0000000004000022"),
+        (Language.PYLONTECH_1_3, 0x35C, {"charge_enabled": True, "discharge_enabled": True}, "C000000000000000"),
+        (Language.PYLONTECH_1_3, 0x35E, {"battery_maker": "Energy"}, "456E657267790000"),
+        (Language.PYLONTECH_1_2, 0x351, {"charge_voltage_limit": 53.2, "charge_current_limit": 370.0, "discharge_current_limit": 370.0, "discharge_cutoff_voltage": 46.0}, "1402740E740ECC01"),
+        (Language.PYLONTECH_1_2, 0x356, {"total_voltage": 49.42, "current": 77.0, "average_temperature": 128.4}, "4E13020304050000"),
+        (Language.PYLONTECH_1_2, 0x359, {"modules_total": 10}, "000000000A504E00"),
+        (Language.DEYE, 0x351, {"charge_voltage_limit": 55.2, "charge_current_limit": 50.0, "discharge_current_limit": 80.0, "discharge_cutoff_voltage": 48.0}, "2802F4012003E001"),
+        (Language.DEYE, 0x355, {"state_of_charge": 60, "state_of_health": 100}, "3C00640000000000"),
+        (Language.DEYE, 0x356, {"total_voltage": 52.28, "current": 0.4, "average_temperature": 22.0}, "6C140400DC000000"),
+        (Language.DEYE, 0x359, {"modules_total": 1}, "0000000001504E00"),
+        (Language.DEYE, 0x35E, {"battery_maker": "JK-BMS"}, "4A4B2D424D530000"),
+        (Language.DEYE, 0x370, {"max_temperature": 30, "min_temperature": 29, "max_cell_voltage": 3.573, "min_cell_voltage": 3.571}, "1E001D00F50DF30D"),
+        (Language.DEYE, 0x371, {"max_temperature_sensor": 4, "min_temperature_sensor": 3, "max_voltage_cell": 1, "min_voltage_cell": 4}, "0400030001000400"),
+        (Language.PYLONTECH_1_3, 0x370, {"max_temperature": 30.0, "min_temperature": 29.0, "max_cell_voltage": 3.573, "min_cell_voltage": 3.571}, "2C012201F50DF30D"),
+        (Language.SMA, 0x351, {"charge_voltage_limit": 67.0, "charge_current_limit": 38.0, "discharge_current_limit": 190.0, "discharge_cutoff_voltage": 45.4}, "9E027C016C07C601"),
+        (Language.SMA, 0x35E, {"battery_maker": "SMA"}, "534D410000000000"),
+        (Language.SMA, 0x35F, {"installed_capacity": 280.0}, "0000000018010000"),
+        (Language.VICTRON, 0x355, {"state_of_charge": 99, "state_of_health": 100, "fine_state_of_charge": 98.7}, "630064008E260000"),
+        (Language.VICTRON, 0x356, {"total_voltage": 57.14, "current": 0.0, "average_temperature": 29.9}, "521600002B010000"),
+        (Language.VICTRON, 0x35A, {}, "A8A80200A8A80202"),
+        (Language.VICTRON, 0x35F, {"software_version": "15.38", "capacity_remaining": 39.0}, "694C0F2627000000"),
+        (Language.VICTRON, 0x360, {"force_charge": True}, "FF00000000000000"),
+        (Language.VICTRON, 0x370, {"battery_maker": "JK-BMS"}, "4A4B2D424D530000"),
+        (Language.VICTRON, 0x372, {"modules_online": 4, "modules_blocking_charge": 1, "modules_blocking_discharge": 0, "modules_offline": 2}, "0400010000000200"),
+        (Language.VICTRON, 0x373, {"min_cell_voltage": 3.571, "max_cell_voltage": 3.572, "min_temperature": 30, "max_temperature": 31}, "F30DF40D2F013001"),
+        (Language.VICTRON, 0x374, {"min_cell_voltage_place": "00::02"}, "30303A3A30320000"),
+        (Language.VICTRON, 0x379, {"installed_capacity": 40.0}, "2800000000000000"),
+        (Language.VICTRON, 0x380, {"serial_number": "2A0481234567"}, "3241303438313233"),
+        (Language.VICTRON, 0x381, {"serial_number": "2A0481234567"}, "3435363700000000"),
+        (Language.VICTRON, 0x382, {"battery_maker": "JK-BMS"}, "4A4B2D424D530000"),
+        (Language.GROWATT, 0x311, {"charge_voltage_limit": 57.6, "charge_current_limit": 38.0, "discharge_current_limit": 40.0, "growatt_state": 2, "charge_enabled": True, "discharge_enabled": True}, "0240017C01900062"),
+        (Language.GROWATT, 0x313, {"total_voltage": 57.07, "current": 0.0, "max_temperature": 31.7, "state_of_charge": 86, "state_of_health": 100}, "164B0000013D5664"),
+        (Language.GROWATT, 0x314, {"capacity_remaining": 43.0, "full_charge_capacity": 50.0, "delta_cell_voltage": 0.004, "charging_cycles": 3}, "01AE01F400040003"),
+        (Language.GROWATT, 0x319, {"charge_enabled": True, "discharge_enabled": True, "max_cell_voltage": 3.57, "min_cell_voltage": 3.566, "max_voltage_cell": 1, "min_voltage_cell": 7}, "C00DF20DEE010700"),
+        (Language.GROWATT, 0x320, {"battery_maker": "JK", "software_version": "15.38"}, "4A4B0F2600000000"),
+    ],
+)  # fmt: skip
+def test_values_are_written_as_they_were_seen(
+    language: Language, code: int, values: dict[str, Any], data: str
+) -> None:
+    layout = frame_of(language, code).layout
+    assert layout.encode(Decoded(values), LENGTH) == bytes.fromhex(data)
 
 
 # -- both ways ------------------------------------------------------------------------
@@ -259,7 +304,7 @@ def test_a_listener_knows_the_language_by_its_ids(language: Language) -> None:
         (Language.PYLONTECH_1_2, "351 355 356 35C 35E 359", 0.6),
         (Language.LUXPOWER, "351 355 356 35C 35E 359", 0.6),
         (Language.SMA, "351 355 356 35A 35E 35F", 0.996),
-        (Language.VICTRON, "351 355 356 35A 35E 35F 360 370 371 372 373 374 375 376 377 379 382", 0.68),
+        (Language.VICTRON, "351 355 356 35A 35E 35F 360 370 371 372 373 374 375 376 377 379 380 381 382", 0.76),
         (Language.GROWATT, "311 312 313 314 319 320 321 322 323", 0.18),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The machine that tells an inverter what a bank allows, or nothing (inverter.md 5)."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -17,7 +18,8 @@ from custom_components.jkbms.protocol.inverter.teller import (
     Teller,
 )
 
-from .bank import Ear, limits_of, sight
+from ..can.test_frames import DBC
+from .bank import GUARD, Ear, limits_of, sight
 
 KEEP_ALIVE: Final = CanMessage(0x305, bytes(8), False)
 QUESTION: Final = CanMessage(0x301, bytes.fromhex("0B16212C37424D58"), False)
@@ -225,8 +227,10 @@ def test_another_battery_stops_us_in_the_middle_of_a_cycle() -> None:
 def test_our_own_words_that_come_back_are_nobody_else() -> None:
     ear = Ear()
     ear.up()
+    others = [CanMessage(0x123, b"", False), KEEP_ALIVE]
     for _, message in ear.run(2.0):
-        ear.teller.hear([message], ear.now)
+        # Nobody else listens to them either.
+        assert ear.teller.hear([message, *others], ear.now) == others
     assert ear.phase() is Phase.TELLING
 
 
@@ -398,6 +402,22 @@ def test_our_own_decoder_hears_what_is_said(language: Language) -> None:
         for time, message in ear.run(0.2):
             listener.advance(time, [message])
         listener.advance(ear.now)
+    last = {message.id: message.data for _, message in ear.said}
+    theirs = {
+        key: value
+        for code in last.keys() & {0x351, 0x356, 0x311, 0x313}
+        for key, value in DBC.decode_message(
+            code, last[code], decode_choices=False
+        ).items()
+    }
+    for key, value in (
+        ("charge_voltage_limit", 55.2),
+        ("charge_current_limit", 200.0),
+        ("discharge_current_limit", 300.0),
+        ("total_voltage", 53.0),
+        ("current", -10.0),
+    ):
+        assert theirs[key] == pytest.approx(value)
     state = listener.stations[BANK_ADDRESS].state
     values = state.values
     assert listener.dialect is SCRIPTS[language].dialect
@@ -453,6 +473,45 @@ def test_packs_that_tell_little_are_told_of_as_far_as_it_goes() -> None:
     assert said[0x379] == bytes(8)
     assert said[0x372] == bytes.fromhex("0100010000000000")
     assert sight(1).name == "Pack 1"
+
+
+def test_a_health_that_no_pack_tells_is_no_broken_battery() -> None:
+    ear = Ear(Language.DEYE)
+    ear.packs = [{"number": 1, "health": None}]
+    ear.run(LISTEN_FOR + 1)
+    assert next(m.data for _, m in ear.said if m.id == 0x355)[:4] == b"\x32\0\x64\0"
+    ear.packs = [{"number": 1, "health": None}, {"number": 2, "health": 91.0}]
+    ear.give()
+    ear.run(1)
+    assert next(m.data for _, m in reversed(ear.said) if m.id == 0x355)[2] == 91
+
+
+@pytest.mark.parametrize(
+    ("language", "uvp", "cutoff"),
+    [
+        (Language.SMA, 2.5, 410),
+        (Language.SMA, 2.8, 448),
+        (Language.VICTRON, 2.5, 400),
+        (Language.DEYE, 2.801, 449),
+    ],
+)
+def test_the_cut_off_is_that_of_the_packs_as_far_as_the_inverter_takes_it(
+    language: Language, uvp: float, cutoff: int
+) -> None:
+    ear = Ear(language)
+    ear.packs = [{"number": 1, "guard": replace(GUARD, cell_uvp=uvp)}]
+    ear.run(LISTEN_FOR + 1)
+    data = next(m.data for _, m in ear.said if m.id == 0x351)
+    assert int.from_bytes(data[6:8], "little") == cutoff
+
+
+def test_a_victron_hears_the_serial_number_of_the_first_pack_that_has_one() -> None:
+    ear = Ear(Language.VICTRON)
+    ear.packs = [{"number": 1}, {"number": 2, "serial_number": "2A0481234567"}]
+    ear.run(LISTEN_FOR + 1)
+    said = {m.id: m.data for _, m in ear.said}
+    assert (said[0x380], said[0x381]) == (b"2A048123", b"4567\0\0\0\0")
+    assert said[0x382] == b"JK-BMS\0\0"
 
 
 def test_a_pack_whose_cells_are_not_told_is_not_told_of() -> None:

@@ -7,6 +7,7 @@ from ..fields import (
     CAPACITY_REMAINING,
     CHARGING_CYCLES,
     CURRENT,
+    SERIAL_NUMBER,
     SOFTWARE_VERSION,
     STATE_OF_CHARGE,
     STATE_OF_HEALTH,
@@ -279,8 +280,13 @@ _VICTRON: Final = (
     # The unit of these energies is not known (can.md 2.2).
     bank_frame(0x378, "energies", 8),
     bank_frame(0x379, "installed capacity", 2, _u16(INSTALLED_CAPACITY.key, 0)),
-    bank_frame(0x380, "serial number", 1),
-    bank_frame(0x381, "serial number, continued", 1),
+    bank_frame(0x380, "serial number", 1, Words(SERIAL_NUMBER.key, told=False)),
+    bank_frame(
+        0x381,
+        "serial number, continued",
+        1,
+        Words(SERIAL_NUMBER.key, skip=8, told=False),
+    ),
     bank_frame(0x382, "product id", 1, Words(BATTERY_MAKER.key, told=False)),
 )
 

@@ -77,6 +77,11 @@ class CanListener:
         return next((each for each in _PREFERRED if each in spoken), None)
 
     @property
+    def hears_bank(self) -> bool:
+        """Whether a battery speaks to an inverter, be it for a moment only so far."""
+        return any(s.owner.address == BANK_ADDRESS for s in self._slots.values())
+
+    @property
     def clashing(self) -> tuple[int, ...]:
         """The addresses at which two packs seem to speak."""
         return tuple(sorted(s.address for s in self._all() if s.clashing))

@@ -39,6 +39,8 @@ class Script:
     """Whether the inverter has to ask for each cycle."""
     whole_degrees: bool = False
     """Whether 0x370 has whole degrees, as of a JK."""
+    least_cutoff: float = 0.0
+    """V; the lowest discharge cut-off that the inverter takes."""
 
     @property
     def cycle(self) -> float:
@@ -62,10 +64,10 @@ _WITH_EXTREMES: Final = (0x351, 0x355, 0x356, 0x35C, 0x35E, 0x370, 0x371, 0x359)
 _SMA: Final = (0x351, 0x355, 0x356, 0x35A, 0x35E, 0x35F)
 _VICTRON: Final = (
     *_SMA,
-    *(0x360, 0x370, 0x371, 0x372, 0x373, 0x374, 0x375, 0x376, 0x377, 0x379, 0x382),
+    *(0x360, 0x370, 0x371, 0x372, 0x373, 0x374, 0x375, 0x376, 0x377),
+    *(0x379, 0x380, 0x381, 0x382),
 )
-"""As a JK, but for what a bank does not have: a serial number, and energies in a unit
-that is known (can.md 2.2)."""
+"""As a JK, but for the energies in 0x378, whose unit is not known (can.md 2.2)."""
 _GROWATT: Final = (*(0x311, 0x312, 0x313, 0x314, 0x319, 0x320, 0x321, 0x322, 0x323),)
 
 
@@ -78,6 +80,7 @@ def _script(
     *,
     asked: bool = False,
     whole_degrees: bool = False,
+    least_cutoff: float = 0.0,
 ) -> Script:
     frames = FRAMES[dialect] | by_id(own)
     return Script(
@@ -87,6 +90,7 @@ def _script(
         dialect=dialect,
         asked=asked,
         whole_degrees=whole_degrees,
+        least_cutoff=least_cutoff,
     )
 
 
@@ -98,7 +102,8 @@ SCRIPTS: Final[Mapping[Language, Script]] = {
     Language.DEYE: _script(
         Dialect.PYLON, _WITH_EXTREMES, 0.1, "JK-BMS", DEYE, whole_degrees=True
     ),
-    Language.SMA: _script(Dialect.SMA, _SMA, 0.166, "SMA"),
+    # It refuses a cut-off below 41 V (can.md 2.2).
+    Language.SMA: _script(Dialect.SMA, _SMA, 0.166, "SMA", least_cutoff=41.0),
     Language.VICTRON: _script(Dialect.VICTRON, _VICTRON, 0.04, "JK-BMS"),
     Language.LUXPOWER: _script(Dialect.PYLON, _PYLON, 0.1, "JK-BMS", LUXPOWER),
     Language.GROWATT: _script(Dialect.GROWATT, _GROWATT, 0.02, "JK", asked=True),

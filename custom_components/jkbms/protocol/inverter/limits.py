@@ -69,7 +69,7 @@ class Rules:
     """What the owner of a bank has decided."""
 
     min_packs: int | None = None
-    """How many packs have to tell; None: all of them."""
+    """How many packs have to tell, also where there are fewer; None: all of them."""
     charge_voltage: float | None = None
     """V; the most, None: as the packs are set."""
     charge_current: float | None = None
@@ -158,7 +158,7 @@ def _trip(
             f"{p.name}: {', '.join(_words(p.protections))}" for p in alarmed
         )
     wanted = len(every) if rules.min_packs is None else rules.min_packs
-    if len(fresh) < max(1, min(wanted, len(every))):
+    if len(fresh) < max(1, wanted):
         old = [p for p in every if p.member.online and p not in fresh]
         missing = [p.name for p in every if p not in fresh]
         return (Reason.STALE if old else Reason.TOO_FEW_PACKS), _named(missing)

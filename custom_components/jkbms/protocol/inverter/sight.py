@@ -16,6 +16,7 @@ from ..fields import (
     CHARGE_STATUS,
     CHARGING_CYCLES,
     MOS_TEMPERATURE,
+    SERIAL_NUMBER,
     STATE_OF_HEALTH,
 )
 from ..fields.can import CAN_ALARMS, LEVEL_OF
@@ -94,6 +95,7 @@ class PackSight:
     health: float | None = None
     cycles: int | None = None
     mos_temperature: float | None = None
+    serial_number: str | None = None
     protections: tuple[str, ...] = ()
     """Keys of active alarms after which nobody can count on the pack."""
     problems: tuple[str, ...] = ()
@@ -115,6 +117,7 @@ class PackSight:
             health=health,
             cycles=None if cycles is None else int(cycles),
             mos_temperature=get(MOS_TEMPERATURE),
+            serial_number=get(SERIAL_NUMBER),
             protections=tuple(key for key in problems if key not in _HARMLESS),
             problems=problems,
             warnings=warnings,

@@ -73,6 +73,8 @@ class Status:
     """The limits that were told last; None while nothing is."""
     ramping: bool = False
     """Whether they still rise to what is allowed."""
+    verdict: Verdict | None = None
+    """What was judged last, with a reason for each limit."""
     battery: int | None = None
     """The id under which another battery was heard."""
     inverter: tuple[tuple[int, Heard], ...] = ()
@@ -95,6 +97,7 @@ class _Changes(TypedDict, total=False):
     detail: str
     sent: Limits | None
     ramping: bool
+    verdict: Verdict | None
     battery: int | None
     inverter: tuple[tuple[int, Heard], ...]
     messages: int
@@ -105,6 +108,7 @@ class Teller:
 
     def __init__(self, language: Language, rules: Rules) -> None:
         """Know what to say and how much may be allowed; nothing is said yet."""
+        self.language: Final = language
         self.script: Final = SCRIPTS[language]
         self.rules: Final = rules
         self.status = Status()
@@ -153,15 +157,21 @@ class Teller:
         # What was found on the bus before it was lost may be gone: it is looked at anew.
         self.status = Status(since=now, messages=self.status.messages)
 
-    def hear(self, messages: Iterable[CanMessage], now: float) -> None:
-        """Take note of who else speaks."""
-        for code, data, extended in messages:
+    def hear(self, messages: Iterable[CanMessage], now: float) -> list[CanMessage]:
+        """Take note of who else speaks; return what is no echo of our own."""
+        others = []
+        for message in messages:
+            code, data, extended = message
+            if not extended and data in self._echoes.get(code, ()):
+                continue
+            others.append(message)
             if extended:
                 continue
             if code in OF_INVERTERS:
                 self._hear_inverter(code, data, now)
-            elif code in BY_ID and data not in self._echoes.get(code, ()):
+            elif code in BY_ID:
                 self._stop(code, now)
+        return others
 
     def due(self, now: float) -> float:
         """Return when to call `advance` next, at the latest."""
@@ -241,6 +251,7 @@ class Teller:
         self._judged = given
         verdict = judge(given or (), self.rules, now)
         self._verdict = verdict
+        self._become(now, verdict=verdict)
         self._holds_until = verdict.within(now) if verdict.packs else _NEVER
         known = verdict.voltage.value is not None
         if verdict.packs and known:

@@ -17,6 +17,7 @@ from ..fields import (
     CHARGING_CYCLES,
     CURRENT,
     FULL_CHARGE_CAPACITY,
+    SERIAL_NUMBER,
     STATE_OF_CHARGE,
     STATE_OF_HEALTH,
     TOTAL_VOLTAGE,
@@ -53,6 +54,8 @@ from .limits import Verdict
 from .sight import PackSight
 
 _MOST_BITS: Final = 8
+_NOT_TOLD_HEALTH: Final = 100
+"""%; there is no word for "not told" (inverter.md 6)."""
 _KIN: Final[Mapping[str, tuple[str, ...]]] = {
     "cell_overvoltage": ("battery_overvoltage",),
     "charge_short_circuit": ("short_circuit", "charge_overcurrent"),
@@ -118,7 +121,7 @@ class Telling:
         packs = verdict.packs
         self._script = script
         self._values = {
-            **_together(packs),
+            **_together(packs, script.least_cutoff),
             **_counted(verdict),
             **_extremes(packs),
             BATTERY_MAKER.key: script.maker,
@@ -152,7 +155,7 @@ class Telling:
         return Decoded(values, self.alarms, self.warnings)
 
 
-def _together(packs: tuple[PackSight, ...]) -> dict[str, Value]:
+def _together(packs: tuple[PackSight, ...], least_cutoff: float) -> dict[str, Value]:
     members = [pack.member for pack in packs]
     weights = [m.capacity for m in members]
     amperes = _sum(m.amperes for m in members)
@@ -163,6 +166,7 @@ def _together(packs: tuple[PackSight, ...]) -> dict[str, Value]:
         if m.coldest is not None and m.warmest is not None
     ]
     capacity = _sum(weights)
+    health = _mean((p.health for p in packs), weights)
     cutoff = [p.guard.cell_uvp * p.cells for p in packs if p.guard.cell_uvp and p.cells]
     return {
         TOTAL_VOLTAGE.key: _mean((m.volts for m in members), [None]),
@@ -175,14 +179,18 @@ def _together(packs: tuple[PackSight, ...]) -> dict[str, Value]:
         # Full is what is full: not what rounds to it.
         STATE_OF_CHARGE.key: None if charge is None else int(charge),
         FINE_STATE_OF_CHARGE.key: charge,
-        STATE_OF_HEALTH.key: _whole(_mean((p.health for p in packs), weights)),
+        # Where no pack tells it: an inverter would take 0 % for a broken battery.
+        STATE_OF_HEALTH.key: _NOT_TOLD_HEALTH if health is None else int(health),
         AVERAGE_TEMPERATURE.key: _mean(temperatures, [None]),
         CAPACITY_REMAINING.key: _sum(m.remaining for m in members),
         FULL_CHARGE_CAPACITY.key: capacity,
         INSTALLED_CAPACITY.key: capacity,
         CHARGING_CYCLES.key: max((p.cycles or 0 for p in packs), default=None),
         CELL_COUNT.key: max((p.cells or 0 for p in packs), default=None),
-        DISCHARGE_CUTOFF_VOLTAGE.key: max(cutoff, default=None),
+        DISCHARGE_CUTOFF_VOLTAGE.key: (max(*cutoff, least_cutoff) if cutoff else None),
+        SERIAL_NUMBER.key: next(
+            (p.serial_number for p in packs if p.serial_number), None
+        ),
     }
 
 
@@ -240,10 +248,6 @@ def _value(place: _Place | None) -> float | None:
 
 def _number(place: _Place | None) -> int | None:
     return None if place is None else place.number
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
