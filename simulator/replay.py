@@ -21,7 +21,7 @@ _FRAME: Final = 300
 _REQUEST: Final = 11
 _ACK: Final = 8
 _RECORDED: Final = re.compile(
-    r"\((?P<time>\d+\.\d+)\) (?:in|out) (?P<data>(?:[0-9A-Fa-f]{2})+)(?: damaged)?"
+    r"\((?P<time>\d{1,12}\.\d{1,9})\) (?:in|out) (?P<data>(?:[0-9A-Fa-f]{2})+)(?: damaged)?"
 )
 
 
@@ -201,15 +201,18 @@ def _recorded_lines(text: str) -> list[str] | None:
     """What a diagnostics file of Home Assistant has recorded: of the bus, else of the first other line that has anything."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except RecursionError, ValueError:
         return None
-    if not isinstance(content, dict):
-        return None
-    data = content.get("data", content)
+    data = content.get("data", content) if isinstance(content, dict) else None
     if not isinstance(data, dict) or "recorded" not in data:
         return None
-    lines = [data, *data.get("control_lines", {}).values()]
-    return next((line["recorded"] for line in lines if line["recorded"]), [])
+    controls = data.get("control_lines")
+    lines = [data, *(controls.values() if isinstance(controls, dict) else ())]
+    told = [line.get("recorded") for line in lines if isinstance(line, dict)]
+    recorded = next((one for one in told if one), [])
+    if not isinstance(recorded, list) or not all(isinstance(r, str) for r in recorded):
+        raise ValueError("what it has recorded is no list of lines")
+    return recorded
 
 
 def _load_file(path: Path) -> bytes:

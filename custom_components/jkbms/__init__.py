@@ -6,6 +6,7 @@ from typing import Any
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_ADDRESS, CONF_DEVICE, Platform
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryError
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntry, DeviceEntryType
 from homeassistant.helpers.typing import ConfigType
@@ -20,6 +21,7 @@ from .issues import clear_issues
 from .memory import async_forget
 from .mode import Mode, mode_of
 from .services import async_setup_services
+from .soundness import flaw_in
 from .subentries import bms_subentries, control_lines, packs_on
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -75,7 +77,16 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 async def async_setup_entry(
     hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry
 ) -> bool:
-    """Open the bus and set up what is on it; or look at the packs of a bank."""
+    """Open the bus and set up what is on it; or look at the packs of a bank.
+
+    Raises ConfigEntryError where what is stored of it is damaged.
+    """
+    if flaw := flaw_in(entry):
+        raise ConfigEntryError(
+            translation_domain=DOMAIN,
+            translation_key="damaged_entry",
+            translation_placeholders={"flaw": flaw},
+        )
     if is_bank(entry):
         return await _async_setup_bank(hass, entry)
     dr.async_get(hass).async_get_or_create(

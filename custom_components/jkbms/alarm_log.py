@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self, override
+from typing import Any, Final, Self, override
 
 from homeassistant.helpers.restore_state import ExtraStoredData
-from homeassistant.util import dt as dt_util
+
+from .protocol.recall import mapping, moment, whole_in
+
+_MOST: Final = 1_000_000_000
+"""Times that an alarm can have become active."""
 
 
 @dataclass(slots=True)
@@ -35,13 +39,14 @@ class Activity(ExtraStoredData):
         return {"active": self.active, "since": since, "count": self.count}
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `as_dict` has stored."""
-        since = data.get("since")
+    def load(cls, stored: object) -> Self:
+        """Return what `as_dict` has stored; what makes no sense is left out."""
+        data = mapping(stored)
+        active = data.get("active")
         return cls(
-            active=data.get("active"),
-            since=None if since is None else dt_util.parse_datetime(since),
-            count=data.get("count", 0),
+            active=active if isinstance(active, bool) else None,
+            since=moment(data.get("since")),
+            count=whole_in(data.get("count"), 0, _MOST) or 0,
         )
 
 
@@ -50,6 +55,14 @@ class AlarmLog:
     """Which alarms were active when they were last told."""
 
     known: dict[str, bool] = field(default_factory=dict)
+
+    def load(self, stored: object) -> None:
+        """Go on from what was stored; what makes no sense is left out."""
+        self.known |= {
+            key: active
+            for key, active in mapping(stored).items()
+            if isinstance(key, str) and isinstance(active, bool)
+        }
 
     def transitions(
         self, told: Mapping[str, bool | None]

@@ -125,7 +125,7 @@ class BankEnergy(BankSensor, RestoreSensor):
         # Home Assistant adds an entity anew when its id is changed: that is no restart.
         if not self._resumed:
             self._resumed = True
-            stored = await self.async_get_last_sensor_data()
+            stored = await self.async_get_last_extra_data()
             self.coordinator.resume(self._datum, kilowatt_hours(stored))
 
     @property

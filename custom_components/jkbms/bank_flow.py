@@ -137,8 +137,14 @@ def _options(user_input: Mapping[str, Any]) -> dict[str, Any]:
     if not user_input[CONF_ALL_PACKS]:
         options[CONF_PACKS] = user_input.get(CONF_PACKS, [])
     if (fewest := user_input.get(CONF_MIN_PACKS)) is not None:
-        options[CONF_MIN_PACKS] = int(fewest)
+        options[CONF_MIN_PACKS] = fewest
     return options
+
+
+def whole_packs() -> probatio.All[Any]:
+    """Return the field for a number of packs; a selector takes NaN for a number."""
+    config = NumberSelectorConfig(min=1, step=1, mode=NumberSelectorMode.BOX)
+    return probatio.All(NumberSelector(config), probatio.Coerce(int))
 
 
 def _free_title(taken: Collection[str]) -> str:
@@ -162,8 +168,6 @@ def _schema(names: Mapping[str, str]) -> probatio.Schema:
                     mode=SelectSelectorMode.LIST,
                 )
             ),
-            probatio.Optional(CONF_MIN_PACKS): NumberSelector(
-                NumberSelectorConfig(min=1, step=1, mode=NumberSelectorMode.BOX)
-            ),
+            probatio.Optional(CONF_MIN_PACKS): whole_packs(),
         }
     )

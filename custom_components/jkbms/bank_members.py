@@ -17,6 +17,7 @@ from homeassistant.helpers import discovery_flow
 from .const import BANK_UNIQUE_ID, CONF_PACKS, CONF_SERIAL_NUMBER, DOMAIN
 from .mode import Mode, mode_of
 from .protocol.can.machine import BANK_ADDRESS
+from .soundness import sound_entries
 from .subentries import bms_subentries
 
 FEWEST_PACKS: Final = 2
@@ -39,15 +40,13 @@ class KnownPack:
 @callback
 def bus_entries(hass: HomeAssistant) -> list[ConfigEntry[Any]]:
     """Return the entries that are a bus, set up or not."""
-    entries = hass.config_entries.async_entries(DOMAIN, include_ignore=False)
-    return [entry for entry in entries if mode_of(entry) is not Mode.BANK]
+    return [e for e in sound_entries(hass) if mode_of(e) is not Mode.BANK]
 
 
 @callback
 def bank_entries(hass: HomeAssistant) -> list[ConfigEntry[Any]]:
     """Return the entries that are a bank."""
-    entries = hass.config_entries.async_entries(DOMAIN, include_ignore=False)
-    return [entry for entry in entries if mode_of(entry) is Mode.BANK]
+    return [entry for entry in sound_entries(hass) if mode_of(entry) is Mode.BANK]
 
 
 @callback

@@ -64,6 +64,7 @@ from .protocol.can.machine import BANK_ADDRESS
 from .protocol.can.survey import CanFinding
 from .protocol.state import BmsState
 from .protocol.survey import Finding
+from .soundness import damaged, flaw_in
 from .subentries import bms_subentries, heard_title, subentry_data, suggested_title
 from .subentry_flow import BmsSubentryFlow
 from .tier_flow import TierForm, write_tier_field
@@ -131,7 +132,7 @@ class JkBmsConfigFlow(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Return the flows that add a BMS, or a line on which to ask those heard."""
-        if mode_of(config_entry) in (Mode.BANK, Mode.BLE):
+        if flaw_in(config_entry) or mode_of(config_entry) in (Mode.BANK, Mode.BLE):
             return {}
         flows: dict[str, type[ConfigSubentryFlow]] = {SUBENTRY_BMS: BmsSubentryFlow}
         if mode_of(config_entry) not in ASKING:
@@ -161,6 +162,8 @@ class JkBmsConfigFlow(
     ) -> ConfigFlowResult:
         """Ask for the port that a bus has moved to."""
         entry = self._get_reconfigure_entry()
+        if flaw := flaw_in(entry):
+            return self.async_abort(**damaged(flaw))
         if mode_of(entry) is Mode.BANK:
             return await self.async_step_bank()
         if mode_of(entry) is Mode.CAN:
@@ -539,9 +542,8 @@ class JkBmsConfigFlow(
         """Return the serial numbers of the packs of other buses."""
         return {
             serial
-            for entry in self._async_current_entries(include_ignore=False)
-            for subentry in bms_subentries(entry)
-            if (serial := subentry.data.get(CONF_SERIAL_NUMBER))
+            for pack in known_packs(self.hass)
+            if (serial := pack.subentry.data.get(CONF_SERIAL_NUMBER))
         }
 
     def _titles(self) -> dict[int, str]:

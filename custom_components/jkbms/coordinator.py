@@ -184,7 +184,7 @@ class BusCoordinator(LineCoordinator[Machine]):
 
     def allows(self, field: Field[Any]) -> bool:
         """Tell whether the owner allows settings of this kind to be changed."""
-        allowed = allowed_by(self.config_entry)
+        allowed = allowed_by(self.config_entry.options)
         return field.tier is not None and allows(allowed, field.tier)
 
     def delivers(self, pack: Pack, datum: Datum[Any]) -> bool:

@@ -25,6 +25,7 @@ from .pack import Pack
 from .protocol.derived import POWER
 from .protocol.energy import chemistry
 from .protocol.fields import BY_KEY, FIELDS
+from .soundness import sound_entries
 from .subentries import bms_subentries
 
 _FOLDER: Final = Path(__file__).parent / "frontend"
@@ -120,7 +121,7 @@ def describe(hass: HomeAssistant) -> Description:
     description = Description(
         settings=[(key, str(tier)) for key, tier in SETTINGS.items()]
     )
-    for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False):
+    for entry in sound_entries(hass):
         packs = _running(entry)
         for owner, device in _devices(hass, entry):
             common: dict[str, Any] = {

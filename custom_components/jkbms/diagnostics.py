@@ -32,6 +32,7 @@ from .protocol.recording import LABEL
 from .protocol.station import Station
 from .protocol.ttl.machine import TtlMaster
 from .protocol.ttl.station import TtlStation
+from .soundness import flaw_in
 from .transport.tape import ByteTape
 
 _TO_REDACT: Final = {CONF_SERIAL_NUMBER}
@@ -43,6 +44,9 @@ async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: JkBmsConfigEntry | BankConfigEntry
 ) -> dict[str, Any]:
     """Return diagnostics for a bus or a bank, loaded or not."""
+    if flaw := flaw_in(entry):
+        # What is damaged may be anything, also private.
+        return {"entry": {"state": entry.state.value, "flaw": flaw}}
     data: dict[str, Any] = {
         "entry": {
             "data": _masked_data(entry.data),

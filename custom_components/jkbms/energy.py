@@ -1,19 +1,23 @@
 """Sensors of a pack's energy over time; what was counted is not lost in a restart."""
 
-from math import isfinite
-from typing import override
+from typing import Final, override
 
 from homeassistant.components.sensor import (
     RestoreSensor,
     SensorEntity,
     SensorExtraStoredData,
 )
+from homeassistant.helpers.restore_state import ExtraStoredData
 
 from .coordinator import BusCoordinator
 from .descriptions import PackSensorDescription
 from .entity import PackEntity
 from .pack import Pack
 from .protocol.energy import COUNTED, Followed
+from .protocol.recall import mapping, number_in
+
+_MOST: Final = 1e7
+"""kWh that go through a pack, or a bank, in its life at most."""
 
 
 class PackFollowed(PackEntity, SensorEntity):
@@ -58,7 +62,7 @@ class PackEnergy(PackFollowed, RestoreSensor):
         # Home Assistant adds an entity anew when its id is changed: that is no restart.
         if not self._resumed:
             self._resumed = True
-            stored = await self.async_get_last_sensor_data()
+            stored = await self.async_get_last_extra_data()
             self.pack.energy.resume(self._datum, kilowatt_hours(stored))
 
     @property
@@ -70,12 +74,10 @@ class PackEnergy(PackFollowed, RestoreSensor):
         )
 
 
-def kilowatt_hours(stored: SensorExtraStoredData | None) -> float:
+def kilowatt_hours(stored: ExtraStoredData | None) -> float:
     """Return what is stored, 0 where that is nothing or makes no sense."""
-    value = None if stored is None else stored.native_value
-    if not isinstance(value, int | float) or not isfinite(value):
-        return 0.0
-    return max(0.0, float(value))
+    data = mapping(None if stored is None else stored.as_dict())
+    return number_in(data.get("native_value"), 0.0, _MOST) or 0.0
 
 
 def followed_sensor(

@@ -23,6 +23,7 @@ from .protocol.fields import (
     TOTAL_VOLTAGE,
 )
 from .protocol.fields.can import LEVEL_OF, MAX_TEMPERATURE, MIN_TEMPERATURE
+from .protocol.recall import mapping
 
 PARALLEL_UPDATES = 0
 
@@ -102,9 +103,13 @@ class PackAlarmEvent(PackEntity, EventEntity):
         if not self._resumed:
             self._resumed = True
             if (stored := await self.async_get_last_extra_data()) is not None:
-                data = stored.as_dict()
-                self._log.known.update(data.get("known_alarms", {}))
-                self._severities.update(data.get("severities", {}))
+                data = mapping(stored.as_dict())
+                self._log.load(data.get("known_alarms"))
+                self._severities |= {
+                    key: severity
+                    for key, severity in mapping(data.get("severities")).items()
+                    if isinstance(key, str) and isinstance(severity, str)
+                }
         # Before that there may be no automation yet that waits for an event.
         self.async_on_remove(async_at_started(self.hass, self._begin))
 

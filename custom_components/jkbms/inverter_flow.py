@@ -23,6 +23,7 @@ from homeassistant.helpers.selector import (
 )
 import probatio
 
+from .bank_flow import whole_packs
 from .bank_members import bank_entries, packs_of
 from .const import (
     CONF_BANK,
@@ -172,7 +173,7 @@ def _telling(user_input: Mapping[str, Any]) -> dict[str, Any]:
         CONF_LANGUAGE: user_input[CONF_LANGUAGE],
     }
     if (fewest := user_input.get(CONF_MIN_PACKS)) is not None:
-        telling[CONF_MIN_PACKS] = int(fewest)
+        telling[CONF_MIN_PACKS] = fewest
     telling |= {
         key: float(user_input[key])
         for key in _LIMITS
@@ -181,16 +182,16 @@ def _telling(user_input: Mapping[str, Any]) -> dict[str, Any]:
     return telling
 
 
-def _number(most: float, unit: str, least: float = 0.0) -> NumberSelector:
-    return NumberSelector(
-        NumberSelectorConfig(
-            min=least,
-            max=most,
-            step=0.1,
-            unit_of_measurement=unit,
-            mode=NumberSelectorMode.BOX,
-        )
+def _number(most: float, unit: str, least: float = 0.0) -> probatio.All[Any]:
+    config = NumberSelectorConfig(
+        min=least,
+        max=most,
+        step=0.1,
+        unit_of_measurement=unit,
+        mode=NumberSelectorMode.BOX,
     )
+    # A selector takes NaN, which no limit holds back.
+    return probatio.All(NumberSelector(config), probatio.Range(min=least, max=most))
 
 
 def _schema(banks: Mapping[str, str]) -> probatio.Schema:
@@ -213,9 +214,7 @@ def _schema(banks: Mapping[str, str]) -> probatio.Schema:
                     translation_key="inverter_language",
                 )
             ),
-            probatio.Optional(CONF_MIN_PACKS): NumberSelector(
-                NumberSelectorConfig(min=1, step=1, mode=NumberSelectorMode.BOX)
-            ),
+            probatio.Optional(CONF_MIN_PACKS): whole_packs(),
             probatio.Optional(CONF_CHARGE_VOLTAGE): _number(
                 _MOST_VOLTS, UnitOfElectricPotential.VOLT, 10.0
             ),

@@ -6,7 +6,7 @@ from typing import Any, override
 from homeassistant.config_entries import (
     ConfigFlowContext,
     ConfigFlowResult,
-    OptionsFlow,
+    OptionsFlowWithReload,
 )
 from homeassistant.const import UnitOfTime
 from homeassistant.helpers.selector import (
@@ -33,6 +33,7 @@ from .const import (
 )
 from .inverter_flow import InverterForm, speaks_as_bank
 from .mode import ASKING, Mode, can_port, mode_of
+from .soundness import damaged, flaw_in, flaw_in_data, sound_options
 from .subentries import control_lines
 from .tier_flow import TierForm, write_tier_field
 from .tiers import allowed_by
@@ -43,7 +44,7 @@ class JkBmsOptionsFlow(
     BankForm[ConfigFlowContext, ConfigFlowResult, str],
     InverterForm[ConfigFlowContext, ConfigFlowResult, str],
     TierForm[ConfigFlowContext, ConfigFlowResult, str],
-    OptionsFlow,
+    OptionsFlowWithReload,
 ):
     """What Home Assistant may do on the lines of a bus, and what a bank is made of."""
 
@@ -51,6 +52,10 @@ class JkBmsOptionsFlow(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Show the options of a bus that is asked."""
+        if flaw := flaw_in_data(self.config_entry):
+            return self.async_abort(**damaged(flaw))
+        # One that could not be set up does not follow its options by itself.
+        self.automatic_reload = flaw_in(self.config_entry) is not None
         if mode_of(self.config_entry) is Mode.BANK:
             return await self.async_step_bank()
         if mode_of(self.config_entry) in ASKING:
@@ -92,7 +97,7 @@ class JkBmsOptionsFlow(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Tell the inverter nothing any more; the entry reloads by itself."""
-        options = dict(self.config_entry.options)
+        options = dict(self._known_options())
         options.pop(CONF_INVERTER, None)
         return self.async_create_entry(data=options)
 
@@ -125,7 +130,7 @@ class JkBmsOptionsFlow(
 
     @override
     def _told_inverter(self) -> Mapping[str, Any]:
-        told: Mapping[str, Any] = self.config_entry.options.get(CONF_INVERTER, {})
+        told: Mapping[str, Any] = self._known_options().get(CONF_INVERTER, {})
         return told
 
     @override
@@ -139,12 +144,13 @@ class JkBmsOptionsFlow(
     @override
     async def _async_take_inverter(self, telling: dict[str, Any]) -> ConfigFlowResult:
         # The entry reloads by itself.
-        options = {**self.config_entry.options, CONF_INVERTER: telling}
+        options = {**self._known_options(), CONF_INVERTER: telling}
         return self.async_create_entry(data=options)
 
     @override
     def _known_options(self) -> Mapping[str, Any]:
-        return self.config_entry.options
+        # What is damaged is chosen anew.
+        return sound_options(self.config_entry.options)
 
     @override
     async def _async_take_bank(self, options: dict[str, Any]) -> ConfigFlowResult:
@@ -154,19 +160,19 @@ class JkBmsOptionsFlow(
     @override
     async def _async_take_confirmed(self, values: dict[str, Any]) -> ConfigFlowResult:
         # What another mode of the bus needs stays as its owner wanted it.
-        return self.async_create_entry(data={**self.config_entry.options, **values})
+        return self.async_create_entry(data={**self._known_options(), **values})
 
     async def _async_show(
         self, step: str, user_input: dict[str, Any] | None, fields: dict[Any, Any]
     ) -> ConfigFlowResult:
         """Show the form or store it; the entry reloads by itself when it has changed."""
-        entry = self.config_entry
+        known = self._known_options()
         if user_input is not None:
-            return await self._async_take_tier(user_input, before=allowed_by(entry))
+            return await self._async_take_tier(user_input, before=allowed_by(known))
         schema = probatio.Schema(fields)
         return self.async_show_form(
             step_id=step,
-            data_schema=self.add_suggested_values_to_schema(schema, entry.options),
+            data_schema=self.add_suggested_values_to_schema(schema, known),
         )
 
 

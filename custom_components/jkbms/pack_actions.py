@@ -34,7 +34,7 @@ def asked_at(bus: BusCoordinator, pack: Pack) -> Writer | None:
 
 def may_set_clock(bus: BusCoordinator) -> bool:
     """Tell whether the owner allows it: it does no more harm than an everyday setting."""
-    return allowed_by(bus.config_entry) is not WriteTier.OFF
+    return allowed_by(bus.config_entry.options) is not WriteTier.OFF
 
 
 def ask_anew(bus: BusCoordinator, pack: Pack) -> None:
@@ -87,7 +87,7 @@ async def start_emergency(
 
     Raises like `set_clock`; without the owner's confirmation nothing is sent.
     """
-    allowed = confirmed and allowed_by(bus.config_entry) is WriteTier.PROTECTION
+    allowed = confirmed and allowed_by(bus.config_entry.options) is WriteTier.PROTECTION
     name = action_name(bus.hass, EMERGENCY_START)
     writer = _writer(bus, pack, name, None if allowed else "danger_not_confirmed")
     result = WriteResult(Outcome.UNREACHABLE)

@@ -26,6 +26,8 @@ _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?")
 def normalise(text: str) -> str | None:
     """Return the one spelling of a line's address; None where it is none."""
     text = text.strip()
+    if not text.isprintable():
+        return None
     if text.startswith("/"):
         return text
     try:

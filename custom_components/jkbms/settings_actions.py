@@ -265,7 +265,10 @@ def _write_backups(backups: Mapping[Path, Mapping[str, Any]]) -> None:
 def _read_backup(path: Path) -> dict[str, bool | float | str]:
     """Return the settings in a backup; raises ValueError where it is none."""
     with path.open(encoding="utf-8") as file:
-        backup = json.loads(file.read(_MOST_BYTES))
+        try:
+            backup = json.loads(file.read(_MOST_BYTES))
+        except RecursionError as error:
+            raise ValueError(path.name) from error
     settings = backup.get("settings") if isinstance(backup, dict) else None
     if not isinstance(settings, dict) or backup.get("format") != _FORMAT:
         raise ValueError(path.name)

@@ -161,9 +161,15 @@ def subentry_data(
 
 
 def remembered_features(data: Mapping[str, Any]) -> Features | None:
-    """Return what was learnt about a BMS when it was last read."""
+    """Return what was learnt about a BMS when it was last read; damaged, it is learnt anew."""
     features = data.get(CONF_FEATURES)
-    return None if features is None else Features.load(features)
+    if not isinstance(features, Mapping):
+        return None
+    try:
+        return Features.load(features)
+    except ValueError as error:
+        _LOGGER.warning("What was learnt about a BMS cannot be used: %s", error)
+        return None
 
 
 def heard_bms(address: int, data: Mapping[str, Any]) -> ConfigSubentry:

@@ -1,9 +1,9 @@
 """Which settings the owner of a bus allows to be changed, by the harm that they can do."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_WRITE_TIER
@@ -32,9 +32,9 @@ def allows(allowed: WriteTier, tier: Tier) -> bool:
     return tier in _OPENED[allowed]
 
 
-def allowed_by(entry: ConfigEntry[Any]) -> WriteTier:
-    """Return what the owner of a bus allows; nothing until it is chosen."""
-    return WriteTier(entry.options.get(CONF_WRITE_TIER, WriteTier.OFF))
+def allowed_by(options: Mapping[str, Any]) -> WriteTier:
+    """Return what the owner of a bus allows by its options; nothing until it is chosen."""
+    return WriteTier(options.get(CONF_WRITE_TIER, WriteTier.OFF))
 
 
 def names_of(hass: HomeAssistant, tier: Tier) -> list[str]:

@@ -10,6 +10,9 @@ from .descriptions import MEANING
 from .protocol.datum import Datum, Field
 
 _DIGITS: Final = 6
+_MOST: Final = 1e15
+"""What nobody means as a number."""
+_LONGEST: Final = 80
 _NAMED_AT: Final = (
     ("number", ""),
     ("select", ""),
@@ -60,13 +63,18 @@ def show(value: object) -> str:
             return "on" if value else "off"
         case float():
             return f"{value:.{_DIGITS}g}"
+        case int() if abs(value) > _MOST:
+            return "∞"
         case _:
-            return str(value)
+            text = str(value)[:_LONGEST]
+            return text if text.isprintable() else ascii(text)
 
 
 def show_of(field: Field[Any], value: object) -> str:
     """Return the value of a setting with its unit, in the steps it is set in."""
     if isinstance(value, bool) or not isinstance(value, float | int):
+        return show(value)
+    if abs(value) > _MOST:
         return show(value)
     unit = MEANING[field.quantity].unit
     text = show(float(value))

@@ -64,7 +64,7 @@ def _not_allowed(
     bus: BusCoordinator, field: Field[Any], *, confirmed: bool
 ) -> str | None:
     """Return why the owner of a bus does not want a setting to be changed."""
-    allowed = allowed_by(bus.config_entry)
+    allowed = allowed_by(bus.config_entry.options)
     if allowed is WriteTier.OFF:
         return "writing_not_allowed"
     if field.tier is Tier.DANGER:

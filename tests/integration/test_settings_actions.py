@@ -339,7 +339,11 @@ async def test_each_pack_has_a_backup_of_its_own(
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "[]", "{}", '{"format": "jkbms settings", "settings": 3}', "\x00"],
+    [
+        *(None, "", "[]", "{}", '{"format": "jkbms settings", "settings": 3}', "\x00"),
+        *("[" * 90_000, "9" * 90_000, '{"settings": {"x": ' * 9_000),
+    ],
+    ids=range(9),
 )
 async def test_what_is_no_backup_is_not_restored(
     hass: HomeAssistant,

@@ -40,10 +40,10 @@ def test_a_choice_opens_what_it_promises(choice: WriteTier) -> None:
 
 
 def test_nothing_is_allowed_until_it_is_chosen() -> None:
-    assert allowed_by(MockConfigEntry()) is WriteTier.OFF
+    assert allowed_by({}) is WriteTier.OFF
     for choice in WriteTier:
         entry = MockConfigEntry(options={"write_tier": choice.value})
-        assert allowed_by(entry) is choice
+        assert allowed_by(entry.options) is choice
 
 
 async def test_the_protection_settings_are_named_once_each_and_no_others(

@@ -108,8 +108,8 @@ class Firmware:
         if not text:
             return None
         major, _, rest = text.partition(".")
-        digits = "".join(c if c.isdigit() else " " for c in rest).split()
-        if not major.isdigit() or not digits or not rest[0].isdigit():
+        digits = "".join(c if c.isdecimal() else " " for c in rest).split()
+        if not major.isdecimal() or not digits or not rest[0].isdecimal():
             return None
         return cls(int(major), int(digits[0]))
 

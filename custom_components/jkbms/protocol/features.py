@@ -1,6 +1,6 @@
 """What a BMS has, learnt from its blocks: cells, probes, a heater, its firmware."""
 
-from collections.abc import Iterable, Mapping, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -16,6 +16,7 @@ from .fields import (
     TTL,
 )
 from .layout import Layout
+from .recall import items
 
 _PROBES: Final = tuple(
     field.key for field in FIELDS if field.hardware is Hardware.PROBE
@@ -69,15 +70,17 @@ class Features:
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `dump` has stored."""
-        keys, layout = data.get("keys"), data.get("layout")
+        """Return what `dump` has stored; raises ValueError where that is damaged."""
+        keys, layout, firmware = (
+            data.get(key) for key in ("keys", "layout", "firmware")
+        )
         return cls(
-            cells=tuple(data["cells"]),
-            probes=tuple(data["probes"]),
-            heater=data["heater"],
-            firmware=Firmware.parse(data["firmware"]),
-            keys=() if keys is None else tuple(keys),
-            has_blocks=data.get("has_blocks", keys is None),
+            cells=tuple(_all(items(data.get("cells")), int)),
+            probes=tuple(_all(items(data.get("probes")), str)),
+            heater=data.get("heater") is True,
+            firmware=Firmware.parse(firmware) if isinstance(firmware, str) else None,
+            keys=tuple(_all(items(keys), str)),
+            has_blocks=data.get("has_blocks", keys is None) is True,
             layout=None if layout is None else Layout(layout),
         )
 
@@ -139,3 +142,11 @@ class Features:
             has_blocks=self.has_blocks or other.has_blocks,
             layout=other.layout or self.layout,
         )
+
+
+def _all[T](values: Iterable[object], kind: type[T]) -> Iterator[T]:
+    """Yield values of one kind; raises ValueError where another is among them."""
+    for value in values:
+        if not isinstance(value, kind):
+            raise ValueError(f"{value!r} is no {kind.__name__}")  # noqa: TRY004
+        yield value

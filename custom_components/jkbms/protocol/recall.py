@@ -9,7 +9,8 @@ def number_in(value: object, low: float, high: float) -> float | None:
     """Return a number within a range, None where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if isfinite(value) and low <= value <= high else None
+    # In this order: a number in a file may be too big to be a float.
+    return float(value) if low <= value <= high and isfinite(value) else None
 
 
 def whole_in(value: object, low: int, high: int) -> int | None:

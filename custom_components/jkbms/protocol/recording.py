@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from .can.message import CanMessage
 from .masking import Message, Piece
+from .recall import mapping
 
 LABEL: Final = "recorded"
 """Under which a diagnostics file holds the lines."""
 _LINE: Final = re.compile(
-    r"\((\d+\.\d+)\) (in|out) ((?:[0-9A-F]{2})+)(?: damaged)?", re.IGNORECASE
+    r"\((\d{1,12}\.\d{1,9})\) (in|out) ((?:[0-9A-F]{2})+)(?: damaged)?", re.IGNORECASE
 )
 _REMARK: Final = "#"
 
@@ -62,15 +63,16 @@ def of_diagnostics(text: str) -> dict[str, list[str]] | None:
     """
     try:
         content = json.loads(text)
-    except ValueError:
+    except RecursionError, ValueError:
         return None
     data = content.get("data", content) if isinstance(content, Mapping) else None
     if not isinstance(data, Mapping) or not _holds(data):
         return None
-    controls = data.get("control_lines", {})
-    others = {name: line[LABEL] for name, line in controls.items() if _holds(line)}
+    controls = mapping(data.get("control_lines"))
+    others = {str(name): line[LABEL] for name, line in controls.items() if _holds(line)}
     return {"": list(data[LABEL]), **others}
 
 
 def _holds(line: Any) -> bool:
-    return isinstance(line, Mapping) and isinstance(line.get(LABEL), list)
+    lines = line.get(LABEL) if isinstance(line, Mapping) else None
+    return isinstance(lines, list) and all(isinstance(text, str) for text in lines)

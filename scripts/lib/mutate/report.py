@@ -44,6 +44,8 @@ class Report:
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     alive: list[Verdict] = field(default_factory=list)
+    endless: list[Verdict] = field(default_factory=list)
+    """Noticed only because they took too long: worth a look."""
 
     def add(self, verdict: Verdict) -> None:
         """Take note of one."""
@@ -52,6 +54,8 @@ class Report:
         tally.seconds += verdict.seconds
         if verdict.fate in {Fate.SURVIVED, Fate.UNSEEN}:
             self.alive.append(verdict)
+        elif verdict.fate is Fate.ENDLESS:
+            self.endless.append(verdict)
 
     def total(self) -> tuple[float, float]:
         """Return the share that is noticed in all modules, and how far it may be off.
@@ -90,6 +94,7 @@ class Report:
                 | {"left_out": one.left_out}
                 for one in self.alive
             ],
+            "endless": [one.mutant.name for one in self.endless],
         }
 
 

@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 import gc
 import os
 from pathlib import Path
+import resource
 import select
 import signal
 import sys
@@ -27,11 +28,15 @@ OPTIONS: Final = (
 )
 """No test of the protocol needs what is set up for those of Home Assistant."""
 _SLOWER: Final = 5.0
-"""A test that takes so many times as long as without the mutant does not end."""
+"""A test that computes so many times as long as without the mutant does not end."""
 _GRACE: Final = 20.0
+_WAITING: Final = 10.0
+"""It may be this many times longer on a busy machine; without an end it waits for nothing."""
 _COLLECTING: Final = 5.0
 """Seconds that a file of tests takes to be collected anew, on a busy machine."""
 _PIECE: Final = 4096
+_MEMORY: Final = 4 << 30
+"""Bytes; a mutant that gathers without an end gets no more, and fails."""
 
 
 def unvaried() -> None:
@@ -203,9 +208,9 @@ class Mutation(Reports):
             item = self._items[name]
             self.failed = ""
             lines = self._watcher.anew()
-            began = time.perf_counter()
+            began = time.process_time()
             self._run(item)
-            seconds = time.perf_counter() - began
+            seconds = time.process_time() - began
             if self.failed:
                 coverage.failed.append(name)
             else:
@@ -233,13 +238,17 @@ class Mutation(Reports):
         if self._way(mutant) is _Way.IMPORTED:
             expected += _COLLECTING * len({_file_of(test) for test in tests})
         reading, writing = os.pipe()
+        longest = _GRACE + _SLOWER * expected
         pid = os.fork()
         if not pid:
             os.close(reading)
+            # What else the machine does is not the mutant's fault: its own time counts.
+            resource.setrlimit(resource.RLIMIT_CPU, (int(longest), int(longest) + 60))
+            resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
             self._be(mutant, tests, writing)
         os.close(writing)
         now = time.monotonic()
-        deadline = now + _GRACE + _SLOWER * expected
+        deadline = now + _WAITING * longest
         running[reading] = _Child(
             mutant=mutant, pid=pid, began=now, deadline=deadline, left_out=left_out
         )
@@ -254,8 +263,7 @@ class Mutation(Reports):
                 continue
             child = running.pop(pipe)
             os.close(pipe)
-            os.waitpid(child.pid, 0)
-            self._ended(child)
+            self._ended(child, os.waitpid(child.pid, 0)[1])
         now = time.monotonic()
         for pipe, child in list(running.items()):
             if now >= child.deadline:
@@ -265,7 +273,10 @@ class Mutation(Reports):
                 os.close(pipe)
                 self._on_verdict(child.verdict(Fate.ENDLESS))
 
-    def _ended(self, child: _Child) -> None:
+    def _ended(self, child: _Child, status: int) -> None:
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            self._on_verdict(child.verdict(Fate.ENDLESS))
+            return
         fate, _, killer = child.said.decode().partition(" ")
         if not fate:
             # It took its process along: a stack that overflowed, memory that ran out.
