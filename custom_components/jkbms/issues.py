@@ -313,8 +313,8 @@ def raise_settings_drift(
 ) -> None:
     """Say that packs side by side do not protect themselves alike."""
     lines = [
-        f"- {name_of(hass, one.field)}: {show_of(one.field, one.value)}"
-        f" ({show_of(one.field, one.reference)})"
+        f"- {name_of(hass, one.field)}: {show_of(hass, one.field, one.value)}"
+        f" ({show_of(hass, one.field, one.reference)})"
         for one in found
     ]
     more = len(lines) - _SHOWN

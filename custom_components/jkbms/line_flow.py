@@ -21,7 +21,7 @@ from .bank_members import bus_entries
 from .bus_flow import UNKNOWN, describe, paused
 from .const import DOMAIN
 from .mode import device_of
-from .ports import async_resolve, async_same_port, other_mode
+from .ports import async_resolve, async_same_port, other_mode, shown
 from .protocol.state import BmsState
 from .protocol.survey import LISTEN_FOR, Finding
 from .subentries import control_lines
@@ -153,7 +153,7 @@ class LineFlow[
     def _placeholders(self) -> dict[str, str]:
         rows = [describe(address, state) for address, state in self._found.items()]
         return {
-            "port": self._device,
+            "port": shown(self._device),
             "seconds": f"{LISTEN_FOR:g}",
             "heard": ", ".join(map(str, self._heard)) or UNKNOWN,
             "found": "\n".join(rows),
@@ -181,7 +181,7 @@ class LineFlow[
             step_id=step,
             data_schema=schema,
             errors=self._errors,
-            description_placeholders={**_EXAMPLES, "port": self._device},
+            description_placeholders={**_EXAMPLES, "port": shown(self._device)},
         )
 
     def _show_choices(self, step: str) -> ResultT:

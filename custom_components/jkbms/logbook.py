@@ -12,8 +12,9 @@ from homeassistant.core import Event, HomeAssistant, callback
 
 from .audit import ELSEWHERE, EVENT_SETTING_CHANGED
 from .const import DOMAIN
+from .protocol.settings_record import SETTINGS
 from .protocol.write_job import Outcome
-from .wording import show
+from .wording import show, word_of
 
 
 @callback
@@ -30,7 +31,7 @@ def async_describe_events(
         data = event.data
         entry = {
             LOGBOOK_ENTRY_NAME: data["pack"],
-            LOGBOOK_ENTRY_MESSAGE: _message(data),
+            LOGBOOK_ENTRY_MESSAGE: _message(hass, data),
         }
         if data["entity_id"] is not None:
             entry[LOGBOOK_ENTRY_ENTITY_ID] = data["entity_id"]
@@ -39,12 +40,18 @@ def async_describe_events(
     async_describe_event(DOMAIN, EVENT_SETTING_CHANGED, describe)
 
 
-def _message(data: dict[str, Any]) -> str:
-    unit = f" {data['unit']}" if data["unit"] else ""
-    name, old, new = data["name"], show(data["old"]) + unit, show(data["new"]) + unit
+def _message(hass: HomeAssistant, data: dict[str, Any]) -> str:
+    field = SETTINGS.get(data.get("setting", ""))
+
+    def shown(value: object) -> str:
+        if field is not None and isinstance(value, str):
+            return word_of(hass, field, value)
+        return f"{show(value)} {data['unit']}" if data["unit"] else show(value)
+
+    name, old, new = data["name"], shown(data["old"]), shown(data["new"])
     if data["origin"] == ELSEWHERE:
         return f"{name} was changed from {old} to {new}, not by Home Assistant"
-    wanted = show(data["wanted"]) + unit
+    wanted = shown(data["wanted"])
     match data["outcome"]:
         case Outcome.PROVEN:
             return f"{name} was changed from {old} to {new}"

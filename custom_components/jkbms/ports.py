@@ -47,6 +47,11 @@ def normalise(text: str) -> str | None:
     return f"{_GATEWAYS[parts.scheme]}://{host}:{port}"
 
 
+def shown(device: str) -> str:
+    """Return an address as a person types it: a transparent gateway is host and port."""
+    return device.removeprefix("socket://")
+
+
 async def async_resolve(hass: HomeAssistant, text: str) -> str | None:
     """Normalise an address, and name a serial port by what stays when it is replugged."""
     device = normalise(text)

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from homeassistant.components.switch.const import DOMAIN as SWITCH_DOMAIN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.translation import async_get_cached_translations
 
@@ -70,9 +71,33 @@ def show(value: object) -> str:
             return text if text.isprintable() else ascii(text)
 
 
-def show_of(field: Field[Any], value: object) -> str:
-    """Return the value of a setting with its unit, in the steps it is set in."""
-    if isinstance(value, bool) or not isinstance(value, float | int):
+@callback
+def word_of(hass: HomeAssistant, field: Field[Any], option: str) -> str:
+    """Return what an option is called in the language of Home Assistant, as its entity has it.
+
+    What is on or off is called as Home Assistant calls it; what is no option is said as it is.
+    """
+    language = hass.config.language
+    if not field.options:
+        texts = async_get_cached_translations(
+            hass, language, "entity_component", SWITCH_DOMAIN
+        )
+        key = f"component.{SWITCH_DOMAIN}.entity_component._.state.{option}"
+        return texts.get(key, option)
+    texts = async_get_cached_translations(hass, language, "entity", DOMAIN)
+    keys = (
+        f"component.{DOMAIN}.entity.{platform}.{field.template}{suffix}.state.{option}"
+        for platform, suffix in _NAMED_AT
+    )
+    return next((texts[key] for key in keys if key in texts), option)
+
+
+@callback
+def show_of(hass: HomeAssistant, field: Field[Any], value: object) -> str:
+    """Return the value of a setting as its entity shows it: with its unit, in the steps it is set in."""
+    if isinstance(value, bool | str):
+        return word_of(hass, field, show(value))
+    if not isinstance(value, float | int):
         return show(value)
     if abs(value) > _MOST:
         return show(value)

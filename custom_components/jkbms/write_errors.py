@@ -14,7 +14,7 @@ from .protocol.violation import Relation, Rule, Violation
 from .protocol.write_job import Outcome, WriteResult
 from .protocol.writing import Wish
 from .tiers import WriteTier, allowed_by
-from .wording import name_of, show, show_of
+from .wording import name_of, show, show_of, word_of
 
 if TYPE_CHECKING:
     from .coordinator import BusCoordinator
@@ -26,6 +26,8 @@ _ORDER_KEYS: Final = {
     Relation.ABOVE: "has_to_be_above",
     Relation.AT_LEAST: "has_to_be_at_least",
 }
+_SWITCHED: Final = ("on", "off")
+"""What a setting without options can be."""
 
 
 def refusals(
@@ -43,7 +45,7 @@ def refusals(
         words = {
             "pack": pack.name,
             "setting": name_of(bus.hass, field),
-            "value": show_of(field, value),
+            "value": show_of(bus.hass, field, value),
         }
         if not bus.sets(pack):
             yield refusal("listening", **words)
@@ -81,7 +83,7 @@ def in_words(
     words = {
         "pack": pack.name,
         "setting": name_of(hass, field),
-        "value": show_of(field, violation.value),
+        "value": show_of(hass, field, violation.value),
         "model": pack.model or "?",
     }
     limit = violation.limit
@@ -92,22 +94,28 @@ def in_words(
                 _ORDER_KEYS[violation.relation],
                 **words,
                 other=name_of(hass, other),
-                limit=show_of(other, limit),
+                limit=show_of(hass, other, limit),
             )
         case Rule.MODEL:
-            return refusal("too_much_for_model", **words, limit=show_of(field, limit))
+            return refusal(
+                "too_much_for_model", **words, limit=show_of(hass, field, limit)
+            )
         case Rule.LEARNT:
-            return refusal("refused_before", **words, limit=show_of(field, limit))
-        case _ if limits is None or isinstance(limit, tuple):
-            options = limit if isinstance(limit, tuple) else ("on", "off")
+            return refusal("refused_before", **words, limit=show_of(hass, field, limit))
+        case _ if limits is None or field.options:
+            options = limit if isinstance(limit, tuple) else ()
             key = "not_offered" if violation.rule is Rule.NOT_ENABLED else "no_option"
-            return refusal(key, **words, options=", ".join(map(str, options)))
+            # Who writes an action types the key.
+            offered = (
+                f"{word_of(hass, field, one)} ({one})" for one in options or _SWITCHED
+            )
+            return refusal(key, **words, options=", ".join(offered))
         case _:
             return refusal(
                 "out_of_range",
                 **words,
-                minimum=show_of(field, limits.minimum),
-                maximum=show_of(field, limits.maximum),
+                minimum=show_of(hass, field, limits.minimum),
+                maximum=show_of(hass, field, limits.maximum),
             )
 
 
@@ -119,7 +127,7 @@ def not_put_back(
         "not_put_back",
         pack=pack.name,
         setting=name_of(hass, field),
-        found=show_of(field, found),
+        found=show_of(hass, field, found),
     )
 
 
@@ -146,9 +154,9 @@ def not_changed(
         f"write_{result.outcome}",
         pack=pack.name,
         setting=name or name_of(hass, field),
-        value=show_of(field, value),
-        before=show_of(field, result.before),
-        found=show_of(field, result.found),
+        value=show_of(hass, field, value),
+        before=show_of(hass, field, result.before),
+        found=show_of(hass, field, result.found),
         code=show(result.code),
         minutes=f"{again / 60 + 0.5:.0f}",
     )

@@ -20,7 +20,7 @@ from .demo_plan import BUSES, PASSWORD, USER
 from .demo_stage import Stage, remember, stage
 from .ha_api import HomeAssistant
 from .ha_dashboard import add_dashboard, open_first
-from .ha_home import STRATEGY, home_assistant
+from .ha_home import home_assistant
 from .processes import ROOT, Child, DemoError, Ended, Progress, guarded
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -68,9 +68,8 @@ async def prepare(stage: Stage, home: HomeAssistant, progress: Progress) -> None
     if stage.new:
         progress.start("Setting up three buses and the bank of their packs")
         await stage.set_up(home)
-        if STRATEGY.is_file():
-            await add_dashboard(home)
-            await open_first(home)
+        await add_dashboard(home)
+        await open_first(home)
     progress.start("Waiting for every value")
     await complete(home, stage.buses)
 

@@ -10,6 +10,8 @@ from .processes import DemoError
 
 _START: Final = 120.0
 """Seconds for the first start on a slow machine; a fast one takes four."""
+_IDLE: Final = 20.0
+"""Seconds without a command after which a new connection is made: Home Assistant hangs up on who does not answer its pings."""
 
 
 class HomeAssistant:
@@ -24,6 +26,7 @@ class HomeAssistant:
         self._asking = asyncio.Lock()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._count = 0
+        self._asked = 0.0
 
     async def answers(self) -> None:
         """Return when it can be talked to."""
@@ -106,6 +109,8 @@ class HomeAssistant:
             return await self._command(kind, arguments)
 
     async def _command(self, kind: str, arguments: dict[str, Any]) -> Any:
+        if time.monotonic() > self._asked + _IDLE:
+            await self.close()
         if self._socket is None or self._socket.closed:
             self._socket = await self._session.ws_connect(
                 f"{self._url}/api/websocket", max_msg_size=0
@@ -119,6 +124,7 @@ class HomeAssistant:
             message = await self._socket.receive_json()
             if message.get("id") != self._count:
                 continue
+            self._asked = time.monotonic()
             if not message["success"]:
                 raise DemoError(
                     f"Home Assistant refused {kind}: {message['error']['message']}"

@@ -13,8 +13,6 @@ from .processes import ROOT, Child, DemoError, running
 
 DOMAIN: Final = "jkbms"
 COMPONENT: Final = ROOT / "custom_components" / DOMAIN
-STRATEGY: Final = COMPONENT / "frontend" / "jkbms.js"
-"""What builds dashboards of the type custom:jkbms."""
 _USUAL_PORT: Final = 8123
 
 _YAML: Final = """\

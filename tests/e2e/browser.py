@@ -1,7 +1,7 @@
 """A person before a browser: opens pages, clicks, waits, looks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 import json
 import os
@@ -13,6 +13,7 @@ from typing import Any, Final
 from playwright.async_api import (
     Browser,
     ConsoleMessage,
+    Error,
     Locator,
     Page,
     Route,
@@ -71,7 +72,7 @@ class Visitor:
         self._url = url
         self._report = report
         page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.faults.append(f"in the page: {error}"))
+        page.on("pageerror", self._fail)
 
     async def open(self, path: str) -> None:
         """Open a page of Home Assistant."""
@@ -100,11 +101,12 @@ class Visitor:
         settled: bool = True,
         height: int | None = None,
         shortens: bool = False,
+        also: Iterable[str] = (),
     ) -> None:
         """Take a picture and look for what is wrong on the page; progress never settles.
 
         A page that is higher than the screen is shown whole on a screen of its height. It
-        `shortens` names where there is no room for them.
+        `shortens` names where there is no room for them. What is `also` wrong is told with it.
         """
         size = self.page.viewport_size
         assert size is not None
@@ -112,7 +114,7 @@ class Visitor:
             await self.page.set_viewport_size({**size, "height": height})
         if settled:
             await self.settle()
-        faults = await self.page.evaluate(_LOOK, {"shortens": shortens})
+        faults = [*also, *await self.page.evaluate(_LOOK, {"shortens": shortens})]
         name = "".join(c if c.isalnum() else "_" for c in caption.lower())
         file = self._report.next_file(name)
         await self.page.screenshot(path=file)
@@ -129,6 +131,11 @@ class Visitor:
     def dialog(self, title: str) -> Locator:
         """The dialog with a title."""
         return self.page.locator("dialog[open]").filter(has_text=title).last
+
+    def _fail(self, error: Error) -> None:
+        # So says a page of Home Assistant that is left while it waits for an answer.
+        if error.message != "disconnected":
+            self.faults.append(f"in the page: {error}")
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error":

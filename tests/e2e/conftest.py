@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 import os
 from pathlib import Path
 import shutil
+import signal
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,9 @@ from scripts.lib.processes import ROOT
 from .browser import Visitor, visitor
 from .house import House, Line
 from .report import Report
+
+# The shell keeps a Ctrl-C from what it runs in the background, and passes it on by itself.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

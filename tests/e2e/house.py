@@ -22,6 +22,12 @@ from .browser import PATIENCE
 
 USER: Final = "test"
 _POLL: Final = 0.25
+_LEFT: Final = re.compile(
+    r"\[homeassistant\] Error doing job: Task exception was never retrieved"
+    r".*Cannot write to closing transport$",
+    re.DOTALL,
+)
+"""Home Assistant's own words when a page is left while it answers it."""
 
 
 def install(folder: Path) -> None:
@@ -141,7 +147,7 @@ class House:
     def _new(self) -> Iterator[str]:
         text = self.log.read_text()
         new, self._read = text[self._read :], len(text)
-        return complaints(new)
+        return (said for said in complaints(new) if not _LEFT.search(said))
 
     # -- what it knows ----------------------------------------------------------------
 

@@ -4,8 +4,11 @@
   const RAW = /^[a-z0-9]+(_[a-z0-9]+)+$/;
   const GAP = /\{[a-z_]+\}/;
   const faults = new Set();
-  /** Home Assistant shortens names in the list of what happened and, where room is short, in lists of entities. */
-  const SHORTENED = ["ha-logbook", ...(shortens ? ["hui-generic-entity-row"] : [])];
+  /**
+   * Home Assistant shortens names in the list of what happened and, where room is short, in lists of entities.
+   * The views of a dashboard are scrolled where there are many.
+   */
+  const SHORTENED = ["ha-logbook", "ha-tab-group", ...(shortens ? ["hui-generic-entity-row"] : [])];
   const parent = (node) => node.assignedSlot ?? node.parentElement ?? node.getRootNode().host ?? null;
   const told = (text) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 

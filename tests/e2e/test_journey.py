@@ -7,8 +7,7 @@ from typing import Final
 from playwright.async_api import Locator
 import pytest
 
-from scripts.lib.ha_dashboard import PATH, add_dashboard
-from scripts.lib.ha_home import STRATEGY
+from tests.frontend import in_browser
 
 from .browser import DESKTOP, PHONE, Visitor
 from .house import House, Line
@@ -21,6 +20,22 @@ _WHOLE: Final = 3600
 _BALANCE_TRIGGER: Final = 0x1014
 _BALANCE: Final = 0x1078
 """Registers of a pack (rs485.md 2.5)."""
+_SCREENS: Final = (
+    ("desktop, light", DESKTOP, False),
+    ("desktop, dark", DESKTOP, True),
+    ("phone, dark", PHONE, True),
+    ("phone, light", PHONE, False),
+)
+_PICTURED: Final = {
+    "Overview",
+    "Settings",
+    "JK BMS 1",
+    "Settings of JK BMS 1",
+    "JK BMS 5",
+    "Settings of JK BMS 5",
+    "JK BMS 7",
+}
+"""Views of which there is a picture: of packs, one on each kind of bus."""
 
 
 async def test_packs_that_are_asked_are_set_up(
@@ -126,17 +141,26 @@ async def test_the_page_of_a_pack_is_in_order_on_a_phone_in_the_dark(
     await person.resize(DESKTOP)
 
 
-@pytest.mark.skipif(not STRATEGY.is_file(), reason="there is no dashboard strategy")
+@pytest.mark.timeout(400)
 async def test_the_dashboard_builds_itself_on_every_screen(
     house: House, person: Visitor
 ) -> None:
-    await add_dashboard(house.home)
-    for screen, size in (("desktop", DESKTOP), ("phone", PHONE)):
-        for light in ("light", "dark"):
-            await person.resize(size, dark=light == "dark")
-            await person.open(f"/{PATH}")
-            await person.page.locator("hui-view").wait_for()
-            await person.show(f"Dashboard, {screen}, {light}", height=_WHOLE)
+    page = person.page
+    dashboard = await in_browser.add_dashboard(page, house.url)
+    await person.open(f"/{dashboard}")
+    views = await in_browser.views(page)
+    assert len(views) == 2 + 2 * 6
+    for path, view in views.items():
+        await person.open(f"/{dashboard}/{path}")
+        pictured = view in _PICTURED
+        for screen, size, dark in _SCREENS if pictured else _SCREENS[::2]:
+            await person.resize(size, dark=dark)
+            caption = f"Dashboard – {view}, {screen}"
+            faults = await in_browser.faults(page)
+            if pictured:
+                await person.show(caption, height=_WHOLE, also=faults)
+            else:
+                person.faults += [f"{caption}: {fault}" for fault in faults]
     await person.resize(DESKTOP)
 
 
@@ -233,23 +257,21 @@ async def test_a_restart_keeps_entities_and_energy(
 async def test_an_entry_is_removed_with_all_that_it_made(
     house: House, person: Visitor
 ) -> None:
-    for title, pack in (
-        ("asked", "JK BMS 1"),
-        ("listened to", "JK BMS 5"),
-        ("on CAN", "JK BMS 7"),
+    for title, device in (
+        ("is asked", "JK BMS 1"),
+        ("is listened to", "JK BMS 5"),
+        ("is on CAN", "JK BMS 7"),
+        ("is the bank", "Battery bank"),
     ):
         await person.open(OURS)
-        await _choose(person, pack, "Delete")
-        await person.show(f"Remove the bus that is {title}")
-        confirm = person.page.locator("dialog[open], ha-dialog[open]").last
-        await confirm.get_by_role("button", name="Delete").click()
-        await house.until_gone(pack)
-    assert set(await house.devices()) == {"Battery bank"}
-    await person.open(OURS)
-    await _choose(person, "Battery bank", "Delete")
-    confirm = person.page.locator("dialog[open], ha-dialog[open]").last
-    await confirm.get_by_role("button", name="Delete").click()
-    await house.until_gone("Battery bank")
+        await _choose(person, device, "Delete")
+        confirm = person.page.locator("dialog-box")
+        delete = confirm.get_by_role("button", name="Delete")
+        await delete.wait_for()
+        await person.show(f"Remove what {title}")
+        await delete.click()
+        await house.until_gone(device)
+    assert await house.devices() == {}
     assert await house.entities() == {}
     assert await house.entries() == []
     await person.open(INTEGRATIONS)

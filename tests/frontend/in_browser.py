@@ -3,7 +3,6 @@
 For the end-to-end tests, which have a Home Assistant, packs and a browser that is logged in.
 """
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,7 +15,7 @@ _MADE: Final = """() => document.querySelector("home-assistant").hass
 _CALM: Final = 3
 """Looks in a row at which a view has as many cards and loads nothing."""
 _PATIENCE: Final = 60
-_PAUSE: Final = 500
+_PAUSE: Final = 250
 
 
 class Locator(Protocol):
@@ -58,24 +57,26 @@ async def add_dashboard(page: Page, home: str) -> str:
     raise AssertionError("no dashboard was added")
 
 
-async def paths(page: Page) -> list[str]:
-    """Return the views that the dashboard has for the packs that there are."""
-    packs = [pack["device_id"] for pack in (await page.evaluate(_DESCRIBED))["packs"]]
-    found = [f"{kind}-{pack}" for pack in packs for kind in ("pack", "settings")]
-    return found if len(packs) == 1 else ["overview", "settings", *found]
+async def views(page: Page) -> dict[str, str]:
+    """Return the paths of the views that the dashboard has for the packs that there are, with a name for each."""
+    packs = {
+        pack["device_id"]: pack["name"]
+        for pack in (await page.evaluate(_DESCRIBED))["packs"]
+    }
+    found = {
+        f"{kind}-{device}": name if kind == "pack" else f"Settings of {name}"
+        for device, name in packs.items()
+        for kind in ("pack", "settings")
+    }
+    if len(packs) == 1:
+        return found
+    return {"overview": "Overview", "settings": "Settings", **found}
 
 
-async def faults(page: Page, home: str, dashboard: str) -> AsyncIterator[str]:
-    """Open every view of a dashboard and yield what is wrong with it."""
-    await page.goto(f"{home}/{dashboard}")
-    await settled(page)
-    for path in await paths(page):
-        await page.goto(f"{home}/{dashboard}/{path}")
-        found = await settled(page)
-        if not found["cards"]:
-            yield f"{path}: no cards"
-        for fault in found["faults"]:
-            yield f"{path}: {fault}"
+async def faults(page: Page) -> list[str]:
+    """Return what is wrong with the view that is open, once it is complete."""
+    found = await settled(page)
+    return found["faults"] if found["cards"] else ["no cards"]
 
 
 async def settled(page: Page) -> dict[str, Any]:

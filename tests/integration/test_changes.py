@@ -206,6 +206,16 @@ async def test_a_change_in_the_application_is_noticed(
     )
 
 
+async def test_a_choice_is_told_in_words(
+    hass: HomeAssistant, bus: BusCoordinator
+) -> None:
+    events = async_capture_events(hass, EVENT_SETTING_CHANGED)
+    await bus.async_write(subentry_id(1), BY_KEY["lcd_buzzer_trigger"], "low_soc")
+    (event,) = events
+    assert event.data["new"] == "low_soc"
+    assert in_logbook(hass, event).endswith(" to Low SoC")
+
+
 async def test_a_change_while_home_assistant_was_off_is_noticed(
     hass: HomeAssistant, entry: MockConfigEntry, bank: Bank
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.ports import shown
 from custom_components.jkbms.transport.link import LinkFault
 from simulator import (
     Bank,
@@ -72,7 +73,7 @@ async def test_a_gateway_is_listened_to_then_asked_and_its_packs_become_subentri
     assert dialog.step == "confirm_scan"
     assert dialog.shown["menu_options"] == ("scan", "listen", "follow", "port")
     assert line.counters.heard == 0
-    assert dialog.placeholders["port"] == gateway.url
+    assert dialog.placeholders["port"] == shown(gateway.url)
 
     await dialog.choose("scan")
     assert dialog.actions == ["listen", "scan"]
@@ -511,7 +512,7 @@ async def test_a_line_that_is_in_trouble_is_explained_and_the_flow_goes_on(
         dialog = await _add(hass, trouble.url)
         assert dialog.step == step
         assert "listen" in dialog.shown["menu_options"]
-        assert dialog.placeholders["port"] == trouble.url
+        assert dialog.placeholders["port"] == shown(trouble.url)
         await dialog.choose("listen")
         assert dialog.step == step
     # The cause is removed; the same address serves packs now.

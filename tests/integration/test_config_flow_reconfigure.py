@@ -14,6 +14,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.jkbms.bus_flow import is_met, moves
 from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.ports import shown
 from custom_components.jkbms.protocol.state import BmsState
 from simulator import (
     Bank,
@@ -62,7 +63,7 @@ async def test_a_bus_moves_to_another_gateway(
     async with serve_tcp(SlaveLine(bank, speed=Speed.FAST)) as moved:
         dialog = await Dialog.reconfigure(hass, loaded)
         assert dialog.step == "reconfigure"
-        assert dialog.placeholders["port"] == gateway.url
+        assert dialog.placeholders["port"] == shown(gateway.url)
         await dialog.submit(device=f"127.0.0.1:{moved.port}")
         assert dialog.step == "confirm_scan"
         assert "use_anyway" not in dialog.shown["menu_options"]

@@ -7,6 +7,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 import pytest
 
+from custom_components.jkbms.ports import shown
 from custom_components.jkbms.repairs import async_create_fix_flow
 from simulator import Bank, MasterLine, Pack, SlaveLine, Speed, serve_tcp, trios
 
@@ -172,7 +173,7 @@ async def test_the_control_line_moves_to_another_port(
     async with serve_tcp(SlaveLine(house.bank, speed=Speed.FAST)) as moved:
         dialog = await Dialog.reconfigure_control_line(hass, house.entry, line)
         assert dialog.step == "reconfigure"
-        assert dialog.placeholders["port"] == house.sockets.url
+        assert dialog.placeholders["port"] == shown(house.sockets.url)
         await dialog.submit(device=moved.url)
         await dialog.choose("scan")
         assert dialog.step == "confirm"

@@ -58,7 +58,7 @@ type Bus = tuple[MockConfigEntry, BusCoordinator]
 
 
 async def refused(
-    bus: BusCoordinator, address: int, field: Field[Any], value: float | bool
+    bus: BusCoordinator, address: int, field: Field[Any], value: float | bool | str
 ) -> HomeAssistantError:
     """The error of a change."""
     with pytest.raises(HomeAssistantError) as caught:
@@ -241,10 +241,32 @@ def test_a_value_is_shown_as_a_person_writes_it(value: object, words: str) -> No
         ("cell_ovp", 3.6, "3.600 V"),
         ("max_charge_current", 120.0, "120.0 A"),
         ("charge_ocp_delay", 30, "30 s"),
-        ("balancer", True, "on"),
-        ("lcd_buzzer_trigger", "low_soc", "low_soc"),
+        ("balancer", True, "On"),
+        ("lcd_buzzer_trigger", "low_soc", "Low SoC"),
+        ("lcd_buzzer_trigger", "no_such", "no_such"),
+        ("uart1_protocol", "jk_modbus_9600", "JK RS485 Modbus, 9600 baud"),
         ("cell_ovp", None, "?"),
     ],
 )
-def test_a_setting_is_shown_with_its_unit(key: str, value: object, words: str) -> None:
-    assert show_of(BY_KEY[key], value) == words
+async def test_a_setting_is_shown_as_its_entity_shows_it(
+    hass: HomeAssistant, key: str, value: object, words: str
+) -> None:
+    await translation.async_load_integrations(hass, {DOMAIN, "switch"})
+    assert show_of(hass, BY_KEY[key], value) == words
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error_key", "words"),
+    [
+        ("lcd_buzzer_trigger", "low", "no_option", "None (none), Low SoC (low_soc)"),
+        ("charging_float_mode", "low", "no_option", "On (on), Off (off)"),
+        ("cell_ovp", "low", "out_of_range", "between 1.200 V and 4.400 V"),
+    ],
+)
+async def test_what_is_not_offered_is_answered_with_names_and_what_to_type(
+    bus: Bus, bank: Bank, key: str, value: str, error_key: str, words: str
+) -> None:
+    error = await refused(bus[1], 1, BY_KEY[key], value)
+    assert error.translation_key == error_key
+    assert words in str(error)
+    assert bank[1].journal == []

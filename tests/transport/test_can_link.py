@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+import os
 from pathlib import Path
 import time
+import tty
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from custom_components.jkbms.protocol.can.message import CanMessage
 from custom_components.jkbms.transport import can_link, can_thread, link as link_module
 from custom_components.jkbms.transport.can_counts import CanCounts
+from custom_components.jkbms.transport.can_intake import SlcanReadAhead
 from custom_components.jkbms.transport.can_link import ACKNOWLEDGEMENT, CanLine, CanLink
 from custom_components.jkbms.transport.can_port import CanPort
 from custom_components.jkbms.transport.link import Link, LinkError, LinkFault
@@ -405,3 +408,64 @@ async def test_errors_of_a_daemons_bus_are_counted() -> None:
         await until(lambda: link.counts.errors >= 10)
     assert ears.messages == []
     assert ears.lost == []
+
+
+@pytest.mark.parametrize(
+    ("line", "sound"),
+    [
+        (b"t2F42AABB", True),
+        (b"T0CF000018aabbccdd00112233", True),
+        (b"t2F42AABB12C0", True),
+        (b"r2F48", True),
+        (b"z", True),
+        (b"V1013", True),
+        # Bytes are missing: in a frame, between two, at the beginning.
+        (b"t2F42AAB", False),
+        (b"t2F42AAt2F42CCDD", False),
+        (b"t2F42AABBCC", False),
+        (b"r2F48AA", False),
+        (b"t2F49" + b"A" * 18, False),
+        (b"2F42AABB", False),
+        (b"B42AABB", False),
+        (b"t2F42A\xffBB", False),
+    ],
+)
+def test_only_whole_lines_of_an_slcan_adapter_are_passed_on(
+    line: bytes, sound: bool
+) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as port:
+        ahead = SlcanReadAhead(port)
+        for part in (line[:3], line[3:] + b"\r"):
+            os.write(writing, part)
+            ahead.fetch()
+        assert [ahead.read(), ahead.read(), ahead.read()] == [
+            line if sound else b"t0008",
+            b"\r",
+            b"",
+        ]
+        os.close(writing)
+
+
+def test_bytes_without_an_end_of_line_are_given_up() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as port:
+        ahead = SlcanReadAhead(port)
+        os.write(writing, b"A" * 65)
+        ahead.fetch()
+        assert [ahead.read(), ahead.read(), ahead.read()] == [b"t0008", b"\r", b""]
+        os.close(writing)
+
+
+async def test_a_damaged_line_of_an_adapter_is_counted_and_ends_nothing() -> None:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    ears = CanEars()
+    async with ears.listening(device_port(os.ttyname(slave))) as link:
+        os.write(master, b"t2F48AABBt2F42AABB\r42AABB\rt2F42AABB\r")
+        await ears.heard(1)
+        assert [message.data for message in ears.messages] == [b"\xaa\xbb"]
+        assert link.counts.damaged == 2
+        assert ears.lost == []
+    os.close(master)
+    os.close(slave)

@@ -15,7 +15,7 @@ from pathlib import Path
 import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .can_intake import Intake, PolledIntake, ReadAhead, WaitingIntake
+from .can_intake import Intake, PolledIntake, ReadAhead, SlcanReadAhead, WaitingIntake
 from .can_port import CanAdapter, CanPort, Channel
 from .can_record_bus import RecordSocket
 from .link import keep_alive
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 10
 _EARLY_FRAME: Final = "'< ok >< "
+_READ_AHEAD: Final = {
+    CanAdapter.SLCAN: SlcanReadAhead,
+    CanAdapter.ROBOTELL: ReadAhead,
+}
 _LOGGERS: Final = ("can", "seeedbus")
 
 
@@ -54,8 +58,8 @@ def opened(port: CanPort) -> Iterator[tuple[Sender, Intake]]:
     bus = _open(port, can)
     try:
         ahead = None
-        if port.adapter in (CanAdapter.SLCAN, CanAdapter.ROBOTELL):
-            ahead = bus.serialPortOrig = ReadAhead(bus.serialPortOrig)
+        if (reader := _READ_AHEAD.get(port.adapter)) is not None:
+            ahead = bus.serialPortOrig = reader(bus.serialPortOrig)
         yield bus, _intake(bus, port, ahead)
     finally:
         # slcan says goodbye before it closes its port, and fails where that is gone.

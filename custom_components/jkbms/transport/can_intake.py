@@ -5,13 +5,14 @@ with a whole core.
 """
 
 from collections import deque
+from collections.abc import Iterable
 import errno
 import os
 import re
 import select
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, override
 
 if TYPE_CHECKING:
     import can
@@ -20,6 +21,16 @@ WAIT: Final = 0.2
 """Seconds for which nothing need come; as late is noticed that the bus is to be closed."""
 _READ: Final = 65_536
 _PIECE: Final = re.compile(rb"[^\r\a]+|[\r\a]")
+_ENDS: Final = (b"\r", b"\a")
+_SLCAN_FRAME: Final = re.compile(
+    rb"(?:[tr][0-9A-Fa-f]{3}|[TR][0-9A-Fa-f]{8})([0-8])([0-9A-Fa-f]*)"
+)
+_SLCAN_STAMP: Final = 4
+"""Digits of the time that an adapter may put behind a frame."""
+_SLCAN_ANSWER: Final = re.compile(rb"[zZ]?|[VvNF][0-9A-Za-z]*")
+_SLCAN_DAMAGED: Final = b"t0008"
+"""A frame that lacks its data: it is counted as damaged, and nothing else."""
+_SLCAN_LONGEST: Final = 64
 _JUDGED: Final = 0.03
 """Seconds of a wait from which it tells whether a bus waits at all."""
 _MOST: Final = 1000
@@ -64,7 +75,10 @@ class ReadAhead:
             return
         if not data:
             raise OSError(errno.EIO, "closed by the other side")
-        self._pieces.extend(_PIECE.findall(data))
+        self._pieces.extend(self._cut(data))
+
+    def _cut(self, data: bytes) -> Iterable[bytes]:
+        return _PIECE.findall(data)
 
     @property
     def in_waiting(self) -> int:
@@ -101,6 +115,40 @@ class ReadAhead:
     def close(self) -> None:
         """Close the port."""
         self._port.close()
+
+
+class SlcanReadAhead(ReadAhead):
+    """The port of an slcan adapter, whole lines at a time.
+
+    An adapter whose buffer runs over loses bytes. python-can fails at what is left of such
+    a line, or takes two halves for one frame; here it is counted and left out.
+    """
+
+    def __init__(self, port: Any) -> None:
+        """Stand in for a pyserial port."""
+        super().__init__(port)
+        self._rest = b""
+
+    @override
+    def _cut(self, data: bytes) -> Iterable[bytes]:
+        pieces = _PIECE.findall(self._rest + data)
+        self._rest = b""
+        if pieces and pieces[-1] not in _ENDS:
+            self._rest = pieces.pop()
+            if len(self._rest) > _SLCAN_LONGEST:
+                self._rest = b""
+                pieces += [_SLCAN_DAMAGED, b"\r"]
+        for piece in pieces:
+            yield piece if piece in _ENDS or _is_sound(piece) else _SLCAN_DAMAGED
+
+
+def _is_sound(line: bytes) -> bool:
+    """Tell whether a line is an answer, or a frame with as many bytes as it says."""
+    frame = _SLCAN_FRAME.fullmatch(line)
+    if frame is None:
+        return _SLCAN_ANSWER.fullmatch(line) is not None
+    digits = 0 if line[:1] in b"rR" else 2 * int(frame[1])
+    return len(frame[2]) in (digits, digits + _SLCAN_STAMP)
 
 
 class PolledIntake:

@@ -26,7 +26,7 @@ _LIMITS: Final = (CHARGE_VOLTAGE, CHARGE_CURRENT, DISCHARGE_CURRENT)
 REASONS: Final[tuple[Datum[str], ...]] = tuple(
     Datum(
         key=f"{limit.key}_reason",
-        name=f"{limit.name} reason",
+        name=limit.name.replace("Recommended", "Reason for"),
         quantity=Quantity.CHOICE,
         options=tuple(Reason),
     )
