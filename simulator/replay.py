@@ -209,7 +209,7 @@ def _recorded_lines(text: str) -> list[str] | None:
     controls = data.get("control_lines")
     lines = [data, *(controls.values() if isinstance(controls, dict) else ())]
     told = [line.get("recorded") for line in lines if isinstance(line, dict)]
-    recorded = next((one for one in told if one), [])
+    recorded: object = next((one for one in told if one), [])
     if not isinstance(recorded, list) or not all(isinstance(r, str) for r in recorded):
         raise ValueError("what it has recorded is no list of lines")
     return recorded

@@ -20,6 +20,7 @@ from .bank_members import known_packs
 from .bluetooth_use import async_bluetooth
 from .bus_flow import UNKNOWN, describe
 from .const import CONF_SERIAL_NUMBER, DOMAIN
+from .plain_text import plain
 from .protocol.ble.station import ADDRESS
 from .protocol.state import BmsState
 from .tier_flow import write_tier_field
@@ -83,7 +84,7 @@ class BleFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         """Offer a pack that was found by itself."""
         await self._async_refuse_ble(discovery_info.address)
         self._ble_address = discovery_info.address
-        self._ble_name = discovery_info.name
+        self._ble_name = plain(discovery_info.name)
         self._ble_signal = discovery_info.rssi
         self._ble_offered = True
         self.context["title_placeholders"] = {
@@ -116,7 +117,7 @@ class BleFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         if user_input is not None and (pack := seen.get(user_input[CONF_ADDRESS])):
             await self._async_refuse_ble(pack.address)
             self._ble_address = pack.address
-            self._ble_name, self._ble_signal = pack.name, pack.signal
+            self._ble_name, self._ble_signal = plain(pack.name), pack.signal
             self._ble_offered = False
             return await self.async_step_ble_ask()
         if not seen:
@@ -124,7 +125,7 @@ class BleFlow(FlowHandler[ConfigFlowContext, ConfigFlowResult, str]):
         options = [
             SelectOptionDict(
                 value=pack.address,
-                label=f"{pack.name} ({pack.address}, {pack.signal} dBm)",
+                label=f"{plain(pack.name)} ({pack.address}, {pack.signal} dBm)",
             )
             for pack in seen.values()
         ]

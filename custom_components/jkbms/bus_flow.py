@@ -10,6 +10,7 @@ from homeassistant.const import CONF_ADDRESS
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_SERIAL_NUMBER
+from .plain_text import plain
 from .protocol.state import BmsState
 from .subentries import bms_subentries
 
@@ -21,9 +22,9 @@ def describe(address: int, state: BmsState) -> str:
     identity = state.identity
     columns = (
         address,
-        identity.model or UNKNOWN,
-        identity.serial_number or UNKNOWN,
-        identity.software_version or UNKNOWN,
+        plain(identity.model or UNKNOWN),
+        plain(identity.serial_number or UNKNOWN),
+        plain(identity.software_version or UNKNOWN),
         len(state.cell_numbers) or UNKNOWN,
     )
     return f"| {' | '.join(map(str, columns))} |"

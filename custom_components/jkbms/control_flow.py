@@ -23,6 +23,7 @@ from .bus_flow import UNKNOWN, describe
 from .coordinator import JkBmsConfigEntry
 from .line_flow import LineFlow
 from .pack import Pack
+from .plain_text import plain
 from .ports import async_name
 from .protocol.identity import is_comparable, is_same_bms
 from .protocol.state import BmsState
@@ -100,7 +101,9 @@ class ControlLineFlow(
             description_placeholders={
                 **self._placeholders,
                 "address": str(address),
-                "serial": self._found[address].identity.serial_number or UNKNOWN,
+                "serial": plain(
+                    self._found[address].identity.serial_number or UNKNOWN
+                ),
             },
         )
 

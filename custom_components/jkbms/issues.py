@@ -8,6 +8,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from .const import CONF_SERIAL_NUMBER, DOMAIN
+from .plain_text import plain
 from .protocol.settings_diff import Difference
 from .protocol.state import Identity
 from .transport.health import Trouble
@@ -100,8 +101,8 @@ def raise_other_bms(
         {
             "pack": subentry.title,
             "address": str(address),
-            "known": str(subentry.data[CONF_SERIAL_NUMBER]),
-            "heard": serial_number,
+            "known": plain(str(subentry.data[CONF_SERIAL_NUMBER])),
+            "heard": plain(serial_number),
         },
         subentry_id=subentry.subentry_id,
         serial_number=serial_number,
@@ -131,7 +132,7 @@ def raise_shared_serial(
             "pack": subentry.title,
             "address": str(address),
             "owner": owner.title,
-            "heard": serial_number,
+            "heard": plain(serial_number),
         },
         fixable=False,
     )
@@ -190,8 +191,8 @@ def raise_control_stranger(
         {
             "pack": pack.name,
             "address": str(address),
-            "known": str(pack.serial_number),
-            "heard": serial_number,
+            "known": plain(str(pack.serial_number)),
+            "heard": plain(serial_number),
         },
         fixable=False,
     )
@@ -218,7 +219,7 @@ def raise_control_choice(
         f"{line_id}_{address}",
         {
             "address": str(address),
-            "heard": serial_number,
+            "heard": plain(serial_number),
             "packs": ", ".join(pack.name for pack in packs),
         },
         line_id=line_id,
@@ -278,8 +279,8 @@ def raise_newcomer(
         f"{entry.entry_id}_{address}",
         {
             "address": str(address),
-            "model": identity.model or "JK BMS",
-            "serial_number": identity.serial_number or "?",
+            "model": plain(identity.model or "JK BMS"),
+            "serial_number": plain(identity.serial_number or "?"),
         },
         severity=ir.IssueSeverity.WARNING,
         address=address,

@@ -20,6 +20,7 @@ from .const import (
     SUBENTRY_CONTROL_LINE,
 )
 from .notices import notify_moved
+from .plain_text import plain
 from .protocol.can.machine import BANK_ADDRESS
 from .protocol.features import Features
 from .protocol.fields import BLUETOOTH_NAME
@@ -210,9 +211,10 @@ def suggested_title(address: int, state: BmsState) -> str:
     By default the Bluetooth name is a serial number or the model, which tells nobody
     which pack it is.
     """
-    name = state.get(BLUETOOTH_NAME)
+    told = state.get(BLUETOOTH_NAME)
     identity = state.identity
-    if name is None or name in (identity.serial_number, identity.model):
+    name = "" if told is None else plain(told)
+    if not name or told in (identity.serial_number, identity.model):
         return heard_title(address)
     if name.isdigit() or name.upper().startswith(("JK-", "JK_")):
         return heard_title(address)

@@ -93,6 +93,21 @@ async def test_a_pack_that_is_seen_is_offered_with_its_name_and_signal(
     assert offered(hass) == []
 
 
+async def test_whoever_is_within_reach_may_have_any_name(
+    hass: HomeAssistant, enable_bluetooth: None
+) -> None:
+    radio = radio_of()
+    radio.name = "JK_![x](http://e.vil/)|\n\u202e<img src=x>{{ 1/0 }}"
+    with proxy_for(hass, radio):
+        await hass.async_block_till_done()
+        (flow,) = offered(hass)
+        shown = "JK_x(http e.vil/)img src=x 1/0"
+        assert flow["context"]["title_placeholders"]["name"] == f"{shown} (-67 dBm)"
+        dialog = await Dialog.add(hass, "ble")
+        (field,) = dialog.shown["data_schema"].schema.values()
+        assert field.config["options"][0]["label"].startswith(shown)
+
+
 async def test_the_same_pack_is_not_offered_again(
     hass: HomeAssistant, radio: Radio
 ) -> None:

@@ -8,7 +8,7 @@ CAN is written as `candump -l` does it. Lines that begin with # are remarks.
 from collections.abc import Iterable, Iterator, Mapping
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 from .can.message import CanMessage
 from .masking import Message, Piece
@@ -66,13 +66,17 @@ def of_diagnostics(text: str) -> dict[str, list[str]] | None:
     except RecursionError, ValueError:
         return None
     data = content.get("data", content) if isinstance(content, Mapping) else None
-    if not isinstance(data, Mapping) or not _holds(data):
+    if not isinstance(data, Mapping) or (recorded := _recorded(data)) is None:
         return None
     controls = mapping(data.get("control_lines"))
-    others = {str(name): line[LABEL] for name, line in controls.items() if _holds(line)}
-    return {"": list(data[LABEL]), **others}
+    told = {str(name): _recorded(line) for name, line in controls.items()}
+    others = {name: lines for name, lines in told.items() if lines is not None}
+    return {"": recorded, **others}
 
 
-def _holds(line: Any) -> bool:
-    lines = line.get(LABEL) if isinstance(line, Mapping) else None
-    return isinstance(lines, list) and all(isinstance(text, str) for text in lines)
+def _recorded(line: object) -> list[str] | None:
+    """Return the lines that a bus or a control line has recorded."""
+    lines = mapping(line).get(LABEL)
+    if isinstance(lines, list) and all(isinstance(text, str) for text in lines):
+        return lines
+    return None
