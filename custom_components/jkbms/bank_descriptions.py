@@ -16,23 +16,23 @@ from .protocol.inverter.advice import ADVICE
 from .protocol.inverter.limits import Reason
 
 REASON_TEXTS: Final[Mapping[str, str]] = {
-    Reason.NONE: "None: as the packs are set",
+    Reason.NONE: "None",
     Reason.FLOAT: "A pack floats",
-    Reason.CELL_VOLTAGE: "Cell voltage near its protection",
+    Reason.CELL_VOLTAGE: "Cell near protection",
     Reason.COLD: "Cold",
     Reason.HOT: "Hot",
     Reason.MOS_HOT: "MOS hot",
     Reason.EMPTY: "Empty",
-    Reason.SHARING: "A pack may carry less than the others",
+    Reason.SHARING: "Weakest pack decides",
     Reason.MOS_OFF: "A MOS is off",
     Reason.PACK_MISSING: "A pack is missing",
     Reason.OWN_LIMIT: "Your own limit",
-    Reason.NOT_TOLD: "A pack does not tell its settings or values",
+    Reason.NOT_TOLD: "Settings or values missing",
     Reason.NO_PACKS: "No bank",
     Reason.TOO_FEW_PACKS: "Too few packs answer",
     Reason.STALE: "Values too old",
     Reason.PROTECTION: "Protection active",
-    Reason.IMPLAUSIBLE: "Values that cannot be true",
+    Reason.IMPLAUSIBLE: "Impossible values",
 }
 """What each reason of a limit is called."""
 

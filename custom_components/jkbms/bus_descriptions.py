@@ -227,7 +227,7 @@ INVERTER_TEXTS: Final[Mapping[str, str]] = {
     Phase.LISTENING: "Listening who else speaks",
     Phase.WAITING: "Waiting for the bank",
     Phase.TELLING: "Telling",
-    Phase.ZERO: "Telling that nothing is allowed",
+    Phase.ZERO: "Nothing allowed",
     Phase.SILENT: "Silent",
     Phase.STOPPED: "Stopped: another battery speaks",
     Phase.ENDED: "Ended",
@@ -257,7 +257,7 @@ INVERTER_SENSORS: Final = (
     TrafficSensorDescription(
         key="inverter_reason",
         translation_key="inverter_reason",
-        label="Inverter transmission reason",
+        label="Transmission reason",
         texts=INVERTER_REASON_TEXTS,
         options=list(INVERTER_REASON_TEXTS),
         device_class=SensorDeviceClass.ENUM,
@@ -283,19 +283,19 @@ INVERTER_SENSORS: Final = (
         for key, label, device_class, unit in (
             (
                 "charge_voltage",
-                "Charge voltage told to the inverter",
+                "Charge voltage told",
                 SensorDeviceClass.VOLTAGE,
                 UnitOfElectricPotential.VOLT,
             ),
             (
                 "charge_current",
-                "Charge current told to the inverter",
+                "Charge current told",
                 SensorDeviceClass.CURRENT,
                 UnitOfElectricCurrent.AMPERE,
             ),
             (
                 "discharge_current",
-                "Discharge current told to the inverter",
+                "Discharge current told",
                 SensorDeviceClass.CURRENT,
                 UnitOfElectricCurrent.AMPERE,
             ),

@@ -210,6 +210,12 @@ async def test_a_bank_that_never_tells_enough_is_complained_of(
             )
             assert state(hass, entry, "inverter_state") == "waiting"
             assert not here.wires.heard
+            found = issue(hass, "inverter_silent", entry.entry_id)
+            assert found is not None
+            assert found.translation_placeholders == {
+                "bus": "Inverter",
+                "detail": "Protection active: Pack 2: Cell over-voltage protection",
+            }
 
 
 async def test_what_the_inverter_says_is_kept_for_a_minute(
