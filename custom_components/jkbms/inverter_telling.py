@@ -231,7 +231,7 @@ class InverterTelling:
 
     def _about(self, status: Status) -> str:
         """Return what has to be mended, in the language of Home Assistant."""
-        reason = state_name(self._hass, "inverter_reason", str(status.trip))
+        reason = state_name(self._hass, "inverter_reason", self._reason(status))
         detail = status.detail
         if status.trip is Reason.PROTECTION and status.verdict is not None:
             detail = "; ".join(
