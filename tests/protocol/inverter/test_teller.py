@@ -380,6 +380,13 @@ def test_a_thread_that_comes_late_sends_no_two_messages_at_once() -> None:
     ear.now += 3.0
     assert len(ear.teller.advance(ear.now)) == 1
     assert ear.teller.due(ear.now) == pytest.approx(ear.now + 0.1)
+    # A little late is made up for, but never faster than the quickest battery speaks.
+    for late, pause in ((0.05, 0.05), (0.095, 0.02)):
+        now = ear.teller.due(ear.now) + late
+        assert len(ear.teller.advance(now)) == 1
+        ear.now = now
+        assert ear.teller.due(now) == pytest.approx(now + pause)
+        ear.run(1.0)
 
 
 # -- our own ear ----------------------------------------------------------------------
