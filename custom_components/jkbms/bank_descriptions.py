@@ -16,18 +16,18 @@ from .protocol.inverter.advice import ADVICE
 from .protocol.inverter.limits import Reason
 
 REASON_TEXTS: Final[Mapping[str, str]] = {
-    Reason.NONE: "As the packs are set",
+    Reason.NONE: "None",
     Reason.FLOAT: "A pack floats",
-    Reason.CELL_VOLTAGE: "Cell near its limit",
+    Reason.CELL_VOLTAGE: "Cell near protection",
     Reason.COLD: "Cold",
     Reason.HOT: "Hot",
     Reason.MOS_HOT: "MOS hot",
     Reason.EMPTY: "Empty",
-    Reason.SHARING: "A pack may carry less",
+    Reason.SHARING: "Weakest pack decides",
     Reason.MOS_OFF: "A MOS is off",
     Reason.PACK_MISSING: "A pack is missing",
     Reason.OWN_LIMIT: "Your own limit",
-    Reason.NOT_TOLD: "A pack tells too little",
+    Reason.NOT_TOLD: "Settings or values missing",
     Reason.NO_PACKS: "No bank",
     Reason.TOO_FEW_PACKS: "Too few packs answer",
     Reason.STALE: "Values too old",

@@ -99,6 +99,16 @@ class TrafficSensorDescription(TrafficDescription, SensorEntityDescription):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InverterSensorDescription(TrafficSensorDescription):
+    """A sensor that tells what an inverter is told."""
+
+    entity_category: EntityCategory | None = None
+    entity_registry_enabled_default: bool = True
+    kinds: frozenset[Kind] = _CAN
+    of_inverter: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrafficBinarySensorDescription(TrafficDescription, BinarySensorEntityDescription):
     """A binary sensor that tells of the traffic."""
 
@@ -227,7 +237,7 @@ INVERTER_TEXTS: Final[Mapping[str, str]] = {
     Phase.LISTENING: "Listening who else speaks",
     Phase.WAITING: "Waiting for the bank",
     Phase.TELLING: "Telling",
-    Phase.ZERO: "Telling that nothing is allowed",
+    Phase.ZERO: "Nothing allowed",
     Phase.SILENT: "Silent",
     Phase.STOPPED: "Stopped: another battery speaks",
     Phase.ENDED: "Ended",
@@ -241,73 +251,52 @@ INVERTER_REASON_TEXTS: Final[Mapping[str, str]] = {
     NO_LINE: "No line to the bus",
     **{trip: REASON_TEXTS[trip] for trip in TRIPS},
 }
+
+
+def _words_of_inverter(
+    key: str, label: str, texts: Mapping[str, str]
+) -> InverterSensorDescription:
+    return InverterSensorDescription(
+        key=key,
+        translation_key=key,
+        label=label,
+        texts=texts,
+        options=list(texts),
+        device_class=SensorDeviceClass.ENUM,
+    )
+
+
+def _limit_of_inverter(
+    key: str, label: str, device_class: SensorDeviceClass, unit: str
+) -> InverterSensorDescription:
+    return InverterSensorDescription(
+        key=key,
+        translation_key=key,
+        label=label,
+        device_class=device_class,
+        native_unit_of_measurement=unit,
+        state_class=_MEASUREMENT,
+        suggested_display_precision=1,
+    )
+
+
+_VOLTAGE: Final = (SensorDeviceClass.VOLTAGE, UnitOfElectricPotential.VOLT)
+_CURRENT: Final = (SensorDeviceClass.CURRENT, UnitOfElectricCurrent.AMPERE)
 INVERTER_SENSORS: Final = (
-    TrafficSensorDescription(
-        key="inverter_state",
-        translation_key="inverter_state",
-        label="Inverter transmission",
-        texts=INVERTER_TEXTS,
-        options=list(INVERTER_TEXTS),
-        device_class=SensorDeviceClass.ENUM,
-        entity_registry_enabled_default=True,
-        entity_category=None,
-        of_inverter=True,
-        kinds=_CAN,
+    _words_of_inverter("inverter_state", "Inverter transmission", INVERTER_TEXTS),
+    _words_of_inverter("inverter_reason", "Transmission reason", INVERTER_REASON_TEXTS),
+    _limit_of_inverter("inverter_charge_voltage", "Charge voltage told", *_VOLTAGE),
+    _limit_of_inverter("inverter_charge_current", "Charge current told", *_CURRENT),
+    _limit_of_inverter(
+        "inverter_discharge_current", "Discharge current told", *_CURRENT
     ),
-    TrafficSensorDescription(
-        key="inverter_reason",
-        translation_key="inverter_reason",
-        label="Inverter transmission reason",
-        texts=INVERTER_REASON_TEXTS,
-        options=list(INVERTER_REASON_TEXTS),
-        device_class=SensorDeviceClass.ENUM,
-        entity_registry_enabled_default=True,
-        entity_category=None,
-        of_inverter=True,
-        kinds=_CAN,
-    ),
-    *(
-        TrafficSensorDescription(
-            key=f"inverter_{key}",
-            translation_key=f"inverter_{key}",
-            label=label,
-            device_class=device_class,
-            native_unit_of_measurement=unit,
-            state_class=_MEASUREMENT,
-            suggested_display_precision=1,
-            entity_registry_enabled_default=True,
-            entity_category=None,
-            of_inverter=True,
-            kinds=_CAN,
-        )
-        for key, label, device_class, unit in (
-            (
-                "charge_voltage",
-                "Charge voltage told to the inverter",
-                SensorDeviceClass.VOLTAGE,
-                UnitOfElectricPotential.VOLT,
-            ),
-            (
-                "charge_current",
-                "Charge current told to the inverter",
-                SensorDeviceClass.CURRENT,
-                UnitOfElectricCurrent.AMPERE,
-            ),
-            (
-                "discharge_current",
-                "Discharge current told to the inverter",
-                SensorDeviceClass.CURRENT,
-                UnitOfElectricCurrent.AMPERE,
-            ),
-        )
-    ),
-    TrafficSensorDescription(
+    InverterSensorDescription(
         key="inverter_last_heard",
         translation_key="inverter_last_heard",
         label="Inverter last heard",
         device_class=SensorDeviceClass.TIMESTAMP,
-        of_inverter=True,
-        kinds=_CAN,
+        entity_registry_enabled_default=False,
+        entity_category=EntityCategory.DIAGNOSTIC,
     ),
 )
 INVERTER_LINK: Final = TrafficBinarySensorDescription(

@@ -1,7 +1,7 @@
 """Tells an inverter of a bank: hands the packs over each second, and shows how it stands."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -25,11 +25,12 @@ from .issues import clear_inverter_silent, raise_inverter_silent
 from .protocol.can.signals import at_most
 from .protocol.inverter.languages import Language
 from .protocol.inverter.limits import Reason, Rules
-from .protocol.inverter.sight import PackSight
+from .protocol.inverter.sight import ALARM_OF, PackSight
 from .protocol.inverter.teller import Phase, Status, Teller
 from .protocol.inverter.telling import Limits
 from .protocol.inverter.words import said
 from .transport.session import LinkState
+from .wording import name_of, state_name
 
 if TYPE_CHECKING:
     from .bank_coordinator import BankCoordinator
@@ -224,9 +225,24 @@ class InverterTelling:
         raise_inverter_silent(
             self._hass,
             self._entry,
-            status.detail,
+            self._about(status),
             other_battery=kind == OTHER_BATTERY,
         )
+
+    def _about(self, status: Status) -> str:
+        """Return what has to be mended, in the language of Home Assistant."""
+        reason = state_name(self._hass, "inverter_reason", self._reason(status))
+        detail = status.detail
+        if status.trip is Reason.PROTECTION and status.verdict is not None:
+            detail = "; ".join(
+                f"{pack.name}: {', '.join(self._named(pack.protections))}"
+                for pack in status.verdict.packs
+                if pack.protections
+            )
+        return f"{reason}: {detail}" if detail else reason
+
+    def _named(self, alarms: Iterable[str]) -> Iterator[str]:
+        return (name_of(self._hass, ALARM_OF[key]) for key in alarms)
 
 
 def _reasons(status: Status, sent: Limits | None) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,8 @@ _NAMED_AT: Final = (
     ("sensor", ""),
     ("sensor", "_set"),
     ("binary_sensor", "_set"),
+    # Alarms
+    ("binary_sensor", ""),
 )
 """Which entity a value has its name from, first its control; with the suffix of the key."""
 
@@ -44,6 +46,13 @@ def name_of(
             if name is not None:
                 return name.format(number=index)
     return datum.name.format(number=index)
+
+
+@callback
+def state_name(hass: HomeAssistant, sensor: str, state: str) -> str:
+    """Return what a sensor of words says, in the language of Home Assistant."""
+    texts = async_get_cached_translations(hass, hass.config.language, "entity", DOMAIN)
+    return texts.get(f"component.{DOMAIN}.entity.sensor.{sensor}.state.{state}", state)
 
 
 @callback

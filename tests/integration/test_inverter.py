@@ -5,7 +5,9 @@ import asyncio
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_OFF, STATE_ON
 from homeassistant.core import HomeAssistant
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.jkbms.const import DOMAIN
 from custom_components.jkbms.diagnostics import async_get_config_entry_diagnostics
 from custom_components.jkbms.mode import can_data
 from custom_components.jkbms.protocol.inverter import limits, teller as machine
@@ -29,6 +31,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "SILENT_AFTER", 1.0)
     monkeypatch.setattr(machine, "_RISE", 0.5)
     monkeypatch.setattr(limits, "FRESH_FOR", 3.0)
+
+
+def _slcan(bitrate: int) -> CanPort:
+    """An adapter where nobody is."""
+    return CanPort(
+        adapter=CanAdapter.SLCAN, channel="socket://127.0.0.1:1", bitrate=bitrate
+    )
 
 
 def state(hass: HomeAssistant, entry: object, key: str) -> str:
@@ -210,6 +219,12 @@ async def test_a_bank_that_never_tells_enough_is_complained_of(
             )
             assert state(hass, entry, "inverter_state") == "waiting"
             assert not here.wires.heard
+            found = issue(hass, "inverter_silent", entry.entry_id)
+            assert found is not None
+            assert found.translation_placeholders == {
+                "bus": "Inverter",
+                "detail": "Protection active: Pack 2: Cell over-voltage protection",
+            }
 
 
 async def test_what_the_inverter_says_is_kept_for_a_minute(
@@ -291,6 +306,7 @@ async def test_a_bus_without_a_bank_offers_nothing(hass: HomeAssistant) -> None:
         ("battery", {"base": "another_battery"}),
         ("moment", {"base": "another_battery"}),
         ("unknown", {"bank": "not_told"}),
+        ("whole", {"bank": "not_told"}),
         ("gone", {"bank": "no_packs"}),
         ("bitrate", {"base": "wrong_bitrate"}),
     ],
@@ -319,12 +335,18 @@ async def test_what_cannot_be_told_is_refused(
                     packs = here.rs485.runtime_data.packs.values()
                     for pack in packs:
                         pack.station.state.values["cell_ovp"] = None
-                case "bitrate":
-                    slow = CanPort(
-                        adapter=CanAdapter.SLCAN,
-                        channel="socket://127.0.0.1:1",
-                        bitrate=250_000,
+                case "whole":
+                    # What other packs say to an inverter of their own tells no settings.
+                    other = MockConfigEntry(
+                        domain=DOMAIN, data=can_data(_slcan(500_000))
                     )
+                    other.add_to_hass(hass)
+                    whole = heard_bms(0x100, {"address": 0x100})
+                    hass.config_entries.async_add_subentry(other, whole)
+                    options = {"packs": [whole.subentry_id]}
+                    hass.config_entries.async_update_entry(here.bank, options=options)
+                case "bitrate":
+                    slow = _slcan(250_000)
                     await hass.config_entries.async_unload(entry.entry_id)
                     hass.config_entries.async_update_entry(entry, data=can_data(slow))
                 case _:

@@ -74,7 +74,7 @@ _AS_THEY_ARE: Final = (
 
 def volts(pack: dict[str, Any]) -> float:
     """Packs side by side have one voltage, whatever single cells have."""
-    return 16 * min(max(3.3, pack["low"]), max(pack["high"], pack["low"]))
+    return 16 * float(min(max(3.3, pack["low"]), max(pack["high"], pack["low"])))
 
 
 def seen(packs: list[dict[str, Any]], now: float) -> list[PackSight]:

@@ -32,7 +32,7 @@ def test_one_pack_is_read_whole_with_one_request() -> None:
     bus.run(0.3)
     assert [m for _, m in bus.sent] == [read_all(0)]
     station = bus.station()
-    assert bus.availability() == [(0, True)]
+    assert bus.came_and_went() == [(0, True)]
     assert station.state.seen.keys() == ALL_BLOCKS
     said = bus.values()
     assert said["total_voltage"] == bus.raw("pack_voltage") // 10 / 100
@@ -133,13 +133,13 @@ def test_a_silent_pack_becomes_unavailable_and_costs_the_others_little() -> None
     before = bus.station(2).counts.ok
     start = bus.now
     bus.run(40)
-    assert bus.availability(start) == [(1, False)]
+    assert bus.came_and_went(start) == [(1, False)]
     assert bus.station(2).counts.ok - before >= 38
     assert bus.values(1)["total_voltage"] > 0  # Known, but not shown any more.
     bus.line.bank[1].present = True
     start = bus.now
     bus.run(12)
-    assert bus.availability(start) == [(1, True)]
+    assert bus.came_and_went(start) == [(1, True)]
 
 
 def test_nobody_is_asked_in_a_hurry_who_does_not_answer() -> None:
@@ -218,21 +218,21 @@ def test_a_lost_link_forgets_what_was_under_way() -> None:
     assert ended.result.outcome is Outcome.UNREACHABLE
     assert not bus.asks()
     bus.run(40)
-    assert bus.availability()[-1] == (0, False)
+    assert bus.came_and_went()[-1] == (0, False)
     bus.master.connected(bus.now)
     assert bus.asks()
     bus.run(1)
-    assert bus.availability()[-1] == (0, True)
+    assert bus.came_and_went()[-1] == (0, True)
 
 
 def test_terminals_can_be_added_and_removed() -> None:
     bus = bus_of(1, 2)
     bus.master.remove(2)
     bus.run(3)
-    assert bus.availability() == [(1, True)]
+    assert bus.came_and_went() == [(1, True)]
     bus.master.add(2, bus.now)
     bus.run(3)
-    assert bus.availability() == [(1, True), (2, True)]
+    assert bus.came_and_went() == [(1, True), (2, True)]
     change = Change(2, BY_KEY["charging_switch"], False)
     bus.master.submit(change)
     bus.run(0.005)
@@ -270,7 +270,7 @@ def test_a_sleeping_pack_is_woken_once_and_then_read() -> None:
     bus = bus_of(asleep=(0,))
     bus.run(15)
     assert bus.line.activations == 1
-    assert bus.availability() == [(0, True)]
+    assert bus.came_and_went() == [(0, True)]
     assert bus.commands().count(Command.ACTIVATE) == 1
 
 

@@ -26,7 +26,8 @@ _LIMITS: Final = (CHARGE_VOLTAGE, CHARGE_CURRENT, DISCHARGE_CURRENT)
 REASONS: Final[tuple[Datum[str], ...]] = tuple(
     Datum(
         key=f"{limit.key}_reason",
-        name=limit.name.replace("Recommended", "Reason for"),
+        # Beside a reason there is room for a short name only.
+        name=f"{limit.name.removeprefix('Recommended ').capitalize()} reason",
         quantity=Quantity.CHOICE,
         options=tuple(Reason),
     )

@@ -31,6 +31,8 @@ _ALARM_DATA: Final[tuple[Datum[bool], ...]] = (
     *CAN_ALARMS,
     *TTL_ALARMS,
 )
+ALARM_OF: Final = {datum.key: datum for datum in _ALARM_DATA}
+"""What each alarm is called, by key."""
 _HARMLESS: Final = frozenset(
     {
         # The current stays what it is: a lead of the balancer, a line to somebody else.

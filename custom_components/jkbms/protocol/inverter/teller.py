@@ -18,8 +18,8 @@ from .telling import Limits, Telling
 
 LISTEN_FOR: Final = 5.0
 """Seconds of listening before the first message: a battery says everything each second."""
-LAST_PACE: Final = 0.02
-"""Seconds between two of the last words: the quickest that a JK is (can.md 2.1)."""
+QUICKEST: Final = 0.02
+"""Seconds between two messages at least: the quickest that a JK is (can.md 2.1)."""
 SILENT_AFTER: Final = 30.0
 """Seconds of zero limits after which the inverter's own time-out is let act."""
 _RISE: Final = 60.0
@@ -204,8 +204,9 @@ class Teller:
         else:
             # In step with the cycle, unless that is lost: no two messages at once.
             self._next += self.script.spacing
-            if self._next <= now:
-                self._next = now + self.script.spacing
+            late = self._next <= now
+            pause = self.script.spacing if late else QUICKEST
+            self._next = max(self._next, now + pause)
         return [] if message is None else [message]
 
     @property
@@ -235,7 +236,7 @@ class Teller:
         last = self._last_words(now)
         if last and now < self._last_at - _HAIR:
             return []
-        self._last_at = now + LAST_PACE
+        self._last_at = now + QUICKEST
         said, self._last = last[:1], last[1:]
         if not self._last:
             self._become(now, phase=Phase.ENDED, sent=None, ramping=False)

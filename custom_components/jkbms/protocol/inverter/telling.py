@@ -21,33 +21,7 @@ from ..fields import (
     STATE_OF_CHARGE,
     STATE_OF_HEALTH,
     TOTAL_VOLTAGE,
-)
-from ..fields.can import (
-    AVERAGE_TEMPERATURE,
-    BATTERY_MAKER,
-    CHARGE_CURRENT_LIMIT,
-    CHARGE_ENABLED,
-    CHARGE_VOLTAGE_LIMIT,
-    DISCHARGE_CURRENT_LIMIT,
-    DISCHARGE_CUTOFF_VOLTAGE,
-    DISCHARGE_ENABLED,
-    FINE_STATE_OF_CHARGE,
-    FORCE_CHARGE,
-    FULL_CHARGE_REQUEST,
-    INSTALLED_CAPACITY,
-    MAX_TEMPERATURE,
-    MAX_TEMPERATURE_PLACE,
-    MAX_TEMPERATURE_SENSOR,
-    MAX_VOLTAGE_PLACE,
-    MIN_TEMPERATURE,
-    MIN_TEMPERATURE_PLACE,
-    MIN_TEMPERATURE_SENSOR,
-    MIN_VOLTAGE_PLACE,
-    MODULES_BLOCKING_CHARGE,
-    MODULES_BLOCKING_DISCHARGE,
-    MODULES_OFFLINE,
-    MODULES_ONLINE,
-    MODULES_TOTAL,
+    can as of_can,
 )
 from .languages import Script
 from .limits import Verdict
@@ -124,12 +98,12 @@ class Telling:
             **_together(packs, script.least_cutoff),
             **_counted(verdict),
             **_extremes(packs),
-            BATTERY_MAKER.key: script.maker,
-            FORCE_CHARGE.key: False,
-            FULL_CHARGE_REQUEST.key: False,
+            of_can.BATTERY_MAKER.key: script.maker,
+            of_can.FORCE_CHARGE.key: False,
+            of_can.FULL_CHARGE_REQUEST.key: False,
         }
         if script.whole_degrees:
-            for datum in (MAX_TEMPERATURE, MIN_TEMPERATURE):
+            for datum in (of_can.MAX_TEMPERATURE, of_can.MIN_TEMPERATURE):
                 degrees = self._values[datum.key]
                 if isinstance(degrees, int | float):
                     self._values[datum.key] = round(degrees)
@@ -146,11 +120,11 @@ class Telling:
         """Return all there is to say."""
         values = {
             **self._values,
-            CHARGE_VOLTAGE_LIMIT.key: limits.voltage,
-            CHARGE_CURRENT_LIMIT.key: limits.charge,
-            DISCHARGE_CURRENT_LIMIT.key: limits.discharge,
-            CHARGE_ENABLED.key: may_charge,
-            DISCHARGE_ENABLED.key: may_discharge,
+            of_can.CHARGE_VOLTAGE_LIMIT.key: limits.voltage,
+            of_can.CHARGE_CURRENT_LIMIT.key: limits.charge,
+            of_can.DISCHARGE_CURRENT_LIMIT.key: limits.discharge,
+            of_can.CHARGE_ENABLED.key: may_charge,
+            of_can.DISCHARGE_ENABLED.key: may_discharge,
         }
         return Decoded(values, self.alarms, self.warnings)
 
@@ -178,16 +152,18 @@ def _together(packs: tuple[PackSight, ...], least_cutoff: float) -> dict[str, Va
         else DISCHARGING,
         # Full is what is full: not what rounds to it.
         STATE_OF_CHARGE.key: None if charge is None else int(charge),
-        FINE_STATE_OF_CHARGE.key: charge,
+        of_can.FINE_STATE_OF_CHARGE.key: charge,
         # Where no pack tells it: an inverter would take 0 % for a broken battery.
         STATE_OF_HEALTH.key: _NOT_TOLD_HEALTH if health is None else int(health),
-        AVERAGE_TEMPERATURE.key: _mean(temperatures, [None]),
+        of_can.AVERAGE_TEMPERATURE.key: _mean(temperatures, [None]),
         CAPACITY_REMAINING.key: _sum(m.remaining for m in members),
         FULL_CHARGE_CAPACITY.key: capacity,
-        INSTALLED_CAPACITY.key: capacity,
+        of_can.INSTALLED_CAPACITY.key: capacity,
         CHARGING_CYCLES.key: max((p.cycles or 0 for p in packs), default=None),
         CELL_COUNT.key: max((p.cells or 0 for p in packs), default=None),
-        DISCHARGE_CUTOFF_VOLTAGE.key: (max(*cutoff, least_cutoff) if cutoff else None),
+        of_can.DISCHARGE_CUTOFF_VOLTAGE.key: (
+            max(*cutoff, least_cutoff) if cutoff else None
+        ),
         SERIAL_NUMBER.key: next(
             (p.serial_number for p in packs if p.serial_number), None
         ),
@@ -198,11 +174,15 @@ def _counted(verdict: Verdict) -> dict[str, Value]:
     members = [pack.member for pack in verdict.packs]
     bits = sum(1 << n for n in range(min(len(members), _MOST_BITS)))
     return {
-        MODULES_TOTAL.key: len(members) + verdict.absent,
-        MODULES_ONLINE.key: len(members),
-        MODULES_OFFLINE.key: verdict.absent,
-        MODULES_BLOCKING_CHARGE.key: sum(not m.mos(Flow.CHARGE) for m in members),
-        MODULES_BLOCKING_DISCHARGE.key: sum(not m.mos(Flow.DISCHARGE) for m in members),
+        of_can.MODULES_TOTAL.key: len(members) + verdict.absent,
+        of_can.MODULES_ONLINE.key: len(members),
+        of_can.MODULES_OFFLINE.key: verdict.absent,
+        of_can.MODULES_BLOCKING_CHARGE.key: sum(
+            not m.mos(Flow.CHARGE) for m in members
+        ),
+        of_can.MODULES_BLOCKING_DISCHARGE.key: sum(
+            not m.mos(Flow.DISCHARGE) for m in members
+        ),
         ONLINE_KEY: bits,
     }
 
@@ -218,18 +198,18 @@ def _extremes(packs: tuple[PackSight, ...]) -> dict[str, Value]:
         "min_cell_voltage": _value(lowest),
         "max_voltage_cell": _number(highest),
         "min_voltage_cell": _number(lowest),
-        MAX_TEMPERATURE.key: _value(warmest),
-        MIN_TEMPERATURE.key: _value(coldest),
-        MAX_TEMPERATURE_SENSOR.key: _number(warmest),
-        MIN_TEMPERATURE_SENSOR.key: _number(coldest),
+        of_can.MAX_TEMPERATURE.key: _value(warmest),
+        of_can.MIN_TEMPERATURE.key: _value(coldest),
+        of_can.MAX_TEMPERATURE_SENSOR.key: _number(warmest),
+        of_can.MIN_TEMPERATURE_SENSOR.key: _number(coldest),
     }
     if highest is not None and lowest is not None:
         values["delta_cell_voltage"] = round(highest.spot.value - lowest.spot.value, 3)
     for datum, place in (
-        (MAX_VOLTAGE_PLACE, highest),
-        (MIN_VOLTAGE_PLACE, lowest),
-        (MAX_TEMPERATURE_PLACE, warmest),
-        (MIN_TEMPERATURE_PLACE, coldest),
+        (of_can.MAX_VOLTAGE_PLACE, highest),
+        (of_can.MIN_VOLTAGE_PLACE, lowest),
+        (of_can.MAX_TEMPERATURE_PLACE, warmest),
+        (of_can.MIN_TEMPERATURE_PLACE, coldest),
     ):
         values[datum.key] = None if place is None else place.text
     return values

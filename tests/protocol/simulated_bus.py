@@ -1,0 +1,73 @@
+"""A machine that asks and a simulated line, in simulated time."""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from custom_components.jkbms.protocol.master import Master
+from custom_components.jkbms.protocol.station import Availability, Event
+from custom_components.jkbms.protocol.ttl.machine import TtlMaster
+from simulator import SlaveLine
+from simulator.ttl import TtlLine
+
+
+@dataclass
+class SimulatedBus[MasterT: (Master, TtlMaster), LineT: (SlaveLine, TtlLine), SentT]:
+    """A machine and a simulated line in simulated time."""
+
+    master: MasterT
+    line: LineT
+    now: float = 100.0
+    sent: list[tuple[float, SentT]] = field(default_factory=list)
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    intrusion: list[tuple[float, bytes]] = field(default_factory=list)
+    """Bytes of others and when they arrive, in order."""
+
+    @abstractmethod
+    def noted(self, data: bytes) -> SentT:
+        """Return what is kept of bytes that were sent."""
+
+    def run(self, seconds: float) -> list[tuple[float, Event]]:
+        """Let time pass; return the events of that time."""
+        start = len(self.events)
+        end = self.now + seconds
+        turns = Counter[float]()
+        data = b""
+        while True:
+            turns[self.now] += 1
+            assert turns[self.now] < 100, "the machine does not let time pass"
+            step = self.master.advance(self.now, data)
+            self.events += [(self.now, event) for event in step.events]
+            if step.send:
+                self.sent.append((self.now, self.noted(step.send)))
+                self.line.receive(step.send, self.now)
+            due = self.line.due()
+            times = [step.wake] + ([due] if due is not None else [])
+            times += [time for time, _ in self.intrusion[:1]]
+            self.now = max(self.now, min(times))
+            if self.now >= end:
+                self.now = end
+                return self.events[start:]
+            data = b"".join(self.line.collect(self.now))
+            while self.intrusion and self.intrusion[0][0] <= self.now:
+                data += self.intrusion.pop(0)[1]
+
+    def run_until(
+        self, happened: Callable[[Event], bool], limit: float = 60.0
+    ) -> tuple[float, Event]:
+        """Let time pass until an event; fail when it does not come."""
+        end = self.now + limit
+        while self.now < end:
+            for time, event in self.run(0.05):
+                if happened(event):
+                    return time, event
+        raise AssertionError("it did not happen")
+
+    def of_type[T](self, kind: type[T], since: float = 0.0) -> list[tuple[float, T]]:
+        """Return the events of one type."""
+        return [(t, e) for t, e in self.events if isinstance(e, kind) and t >= since]
+
+    def came_and_went(self, since: float = 0.0) -> list[tuple[int, bool]]:
+        """Return who came and who went."""
+        return [(e.address, e.available) for _, e in self.of_type(Availability, since)]
