@@ -118,7 +118,7 @@ class World(RuleBasedStateMachine):
 
     @initialize(
         language=st.sampled_from(Language),
-        wanted=st.sampled_from((None, 1, 2, 3)),
+        wanted=st.sampled_from((None, 1, 2, 3, 4)),
         own=st.sampled_from((None, 0.0, 50.0, 500.0)),
         most=st.sampled_from((None, 54.0, 70.0)),
     )

@@ -139,6 +139,13 @@ def test_an_example_is_written_byte_for_byte(
         (Language.GROWATT, 0x314, {"capacity_remaining": 43.0, "full_charge_capacity": 50.0, "delta_cell_voltage": 0.004, "charging_cycles": 3}, "01AE01F400040003"),
         (Language.GROWATT, 0x319, {"charge_enabled": True, "discharge_enabled": True, "max_cell_voltage": 3.57, "min_cell_voltage": 3.566, "max_voltage_cell": 1, "min_voltage_cell": 7}, "C00DF20DEE010700"),
         (Language.GROWATT, 0x320, {"battery_maker": "JK", "software_version": "15.38"}, "4A4B0F2600000000"),
+        (Language.GROWATT, 0x312, {"modules_total": 4, "battery_maker": "JK"}, "00000000044A4B00"),
+        (Language.GROWATT, 0x322, {"max_temperature": 31.7, "min_temperature": -5.0}, "013DFFCE00000000"),
+        (Language.GROWATT, 0x323, {"cell_count": 16}, "1000000000000000"),
+        (Language.LUXPOWER, 0x355, {"state_of_charge": 50, "state_of_health": 99, "max_cell_voltage": 3.4, "min_cell_voltage": 3.3}, "32006300480DE40C"),
+        (Language.LUXPOWER, 0x356, {"total_voltage": 53.0, "current": -10.0, "max_temperature": 22.0, "min_temperature": 20.0}, "B4149CFFDC00C800"),
+        (Language.LUXPOWER, 0x359, {"modules_total": 2, "installed_capacity": 560.0}, "0000000002300200"),
+        (Language.LUXPOWER, 0x35C, {"charge_enabled": True, "discharge_enabled": True, "charging_cycles": 12}, "C0000C0000000000"),
     ],
 )  # fmt: skip
 def test_values_are_written_as_they_were_seen(

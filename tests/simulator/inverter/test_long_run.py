@@ -17,7 +17,7 @@ from simulator.can import frame_of
 
 from .plant import GIVES_UP_WITHIN, REACTS_WITHIN, Plant
 
-_ROUNDS: Final = 30
+_ROUNDS: Final = 24
 _ALARMS: Final = (4, 8, 11, 13)
 
 
