@@ -40,7 +40,7 @@ async def gateway(folder: Path) -> AsyncIterator[Line]:
 async def test_pictures_of_the_way_from_the_connection_to_the_device(
     house: House, person: Visitor, gateway: Line
 ) -> None:
-    await person.resize(_SCREEN)
+    await person.page.set_viewport_size(_SCREEN)
     wizard = Wizard(person, "Pictures")
     await wizard.add()
     await wizard.reach("How are the packs connected?")
