@@ -141,6 +141,23 @@ the name of the pack followed by the key, in every language: `sensor.<pack>_tota
 - **Firmware**: only BMS with this software version have the value.
 - Current and power are positive while charging.
 """
+_WORDS: Final = """
+## Words of the app
+
+The names are those of the JK app. What is not plain in them:
+
+| Word | Means |
+| --- | --- |
+| MOS | The transistors that the pack is charged and discharged through. *Charge MOS* off: it takes no current. |
+| UVP, OVP | Under- and over-voltage protection: at this cell voltage discharging, or charging, is switched off. *Recovery*: from here on it is allowed again. |
+| OCP, SCP | Over-current and short-circuit protection. *Delay*: how long the current may be too high. *Release time*: how long it stays off. |
+| OTP, UTP | Over- and under-temperature protection. |
+| RCV, RFV | The voltage that the pack requests for a cell from the inverter: to charge with, and to float at once it is full. |
+| Start balance voltage, balance trigger voltage | The balancer works from this cell voltage on, while the cells differ by more than the trigger. |
+| Lead resistance | What the BMS measures of the wires to the cells: a loose one stands out. |
+| Full charge capacity (learnt) | What the pack really holds, as the BMS has counted it. *Battery capacity* is what it is set to. |
+| … as set | What a setting is set to, read from the pack; it is there also where changing it is not allowed. |
+"""
 _ENERGY: Final = """
 ## Energy
 
@@ -250,6 +267,7 @@ def entity_list(_current: str = "") -> str:
     alarms = [d for d in BINARY_SENSORS if d.datum in ALARM_DATA]
     parts = [
         _HEAD,
+        _WORDS,
         "\n## Sensors\n\n",
         _table(
             ("Key", "Name", "Unit", "On", "Kind", "Register", "Firmware"),

@@ -33,6 +33,10 @@ PATIENCE: Final = 60.0
 _FOLDER: Final = Path(__file__).parent
 _LOOK: Final = (_FOLDER / "look.js").read_text()
 _SETTLED: Final = (_FOLDER / "settled.js").read_text()
+_GO_ON: Final = """path => {
+    history.pushState(null, "", path);
+    window.dispatchEvent(new CustomEvent("location-changed", { detail: { replace: false } }));
+}"""
 _POLL: Final = 0.15
 _QUIET_POLLS: Final = 3
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -77,6 +81,11 @@ class Visitor:
     async def open(self, path: str) -> None:
         """Open a page of Home Assistant."""
         await self.page.goto(f"{self._url}{path}", wait_until="domcontentloaded")
+        await self.settle()
+
+    async def go_on(self, path: str) -> None:
+        """Go to another page without loading all anew, as a click within Home Assistant does."""
+        await self.page.evaluate(_GO_ON, path)
         await self.settle()
 
     async def leave(self) -> None:

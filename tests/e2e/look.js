@@ -41,13 +41,15 @@
 
   const cutBy = (rect, element) => {
     if (rect.right > innerWidth + 1 || rect.left < -1) return "the screen";
+    let scrolls = false; // what is below the edge is reached
     for (let at = element; at && at !== within; at = parent(at)) {
       const style = getComputedStyle(at);
       if (style.display === "inline" || style.display === "contents") continue;
       const box = at.getBoundingClientRect();
       if (box.width <= 1 || box.height <= 1) return null; // for screen readers only
       if (style.overflowX !== "visible" && (rect.right > box.right + 1 || rect.left < box.left - 1)) return at.localName;
-      const folds = style.overflowY === "hidden" || style.overflowY === "clip";
+      scrolls ||= ["auto", "scroll"].includes(style.overflowY);
+      const folds = !scrolls && ["hidden", "clip"].includes(style.overflowY);
       if (folds && rect.top < box.bottom - 1 && rect.bottom > box.bottom + 3) return at.localName;
       if (style.position === "fixed") return null;
     }

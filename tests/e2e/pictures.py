@@ -18,13 +18,15 @@ from .wizard import OURS, Wizard
 _IMAGES: Final = ROOT / "docs" / "images"
 _GATEWAY: Final = "192.168.1.50"
 _PORT: Final = 8899
-_SCREEN: Final = ViewportSize(width=1280, height=860)
+_SCREEN: Final = ViewportSize(width=1280, height=1060)
+_LOW: Final = ViewportSize(width=1280, height=860)
+"""For pages that go on below."""
 _QUALITY: Final = 80
 _MOST: Final = 50_000
 """Bytes of a picture, for those who read on a phone."""
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def gateway(folder: Path) -> AsyncIterator[Line]:
     """Four packs behind a gateway as the texts name it; the network is our own."""
     command = ("ip", "address", "add", f"{_GATEWAY}/32", "dev", "lo")
@@ -40,24 +42,24 @@ async def gateway(folder: Path) -> AsyncIterator[Line]:
 async def test_pictures_of_the_way_from_the_connection_to_the_device(
     house: House, person: Visitor, gateway: Line
 ) -> None:
-    await person.resize(_SCREEN)
+    await person.page.set_viewport_size(_SCREEN)
     wizard = Wizard(person, "Pictures")
     await wizard.add()
     await wizard.reach("How are the packs connected?")
     await _take(person, wizard.surface, "setup-connection")
     await wizard.choose("RS485")
     await wizard.type_port(f"{_GATEWAY}:{_PORT}")
-    await person.page.keyboard.press("Tab")
+    await wizard.dialog.get_by_text("Choose where").click()
     await _take(person, wizard.surface, "setup-port")
     await wizard.submit()
     await wizard.reach("Nobody talks on this line")
     await wizard.choose("Ask the packs")
     await wizard.reach("Packs found")
-    await wizard.pick("Everyday settings")
     await _take(person, wizard.surface, "setup-packs")
     await wizard.submit()
     await wizard.finish()
     await house.until_not("sensor.jk_bms_1_energy_charged", "0.0", "unknown")
+    await person.resize(_LOW)
     page = person.page.locator("partial-panel-resolver")
     await person.open(f"/config/devices/device/{(await house.devices())['JK BMS 1']}")
     await _take(person, page, "device")

@@ -4,7 +4,7 @@ from pathlib import Path
 import re
 from typing import Final
 
-from playwright.async_api import Locator
+from playwright.async_api import Locator, ViewportSize
 import pytest
 
 from tests.frontend import in_browser
@@ -21,11 +21,12 @@ _BALANCE_TRIGGER: Final = 0x1014
 _BALANCE: Final = 0x1078
 """Registers of a pack (rs485.md 2.5)."""
 _SCREENS: Final = (
-    ("desktop, light", DESKTOP, False),
-    ("desktop, dark", DESKTOP, True),
-    ("phone, dark", PHONE, True),
-    ("phone, light", PHONE, False),
+    ("desktop, light", ViewportSize(width=1600, height=2400), False),
+    ("desktop, dark", ViewportSize(width=1600, height=2400), True),
+    ("phone, dark", ViewportSize(width=390, height=_WHOLE), True),
+    ("phone, light", ViewportSize(width=390, height=_WHOLE), False),
 )
+"""They show the views whole."""
 _PICTURED: Final = {
     "Overview",
     "Settings",
@@ -141,7 +142,7 @@ async def test_the_page_of_a_pack_is_in_order_on_a_phone_in_the_dark(
     await person.resize(DESKTOP)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_the_dashboard_builds_itself_on_every_screen(
     house: House, person: Visitor
 ) -> None:
@@ -151,14 +152,14 @@ async def test_the_dashboard_builds_itself_on_every_screen(
     views = await in_browser.views(page)
     assert len(views) == 2 + 2 * 6
     for path, view in views.items():
-        await person.open(f"/{dashboard}/{path}")
+        await person.go_on(f"/{dashboard}/{path}")
         pictured = view in _PICTURED
         for screen, size, dark in _SCREENS if pictured else _SCREENS[::2]:
             await person.resize(size, dark=dark)
             caption = f"Dashboard – {view}, {screen}"
             faults = await in_browser.faults(page)
             if pictured:
-                await person.show(caption, height=_WHOLE, also=faults)
+                await person.show(caption, also=faults)
             else:
                 person.faults += [f"{caption}: {fault}" for fault in faults]
     await person.resize(DESKTOP)

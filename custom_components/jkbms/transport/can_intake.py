@@ -133,7 +133,7 @@ class SlcanReadAhead(ReadAhead):
     def _cut(self, data: bytes) -> Iterable[bytes]:
         pieces = _PIECE.findall(self._rest + data)
         self._rest = b""
-        if pieces and pieces[-1] not in _ENDS:
+        if pieces[-1] not in _ENDS:
             self._rest = pieces.pop()
             if len(self._rest) > _SLCAN_LONGEST:
                 self._rest = b""
