@@ -101,9 +101,7 @@ class ControlLineFlow(
             description_placeholders={
                 **self._placeholders,
                 "address": str(address),
-                "serial": plain(
-                    self._found[address].identity.serial_number or UNKNOWN
-                ),
+                "serial": plain(self._found[address].identity.serial_number or UNKNOWN),
             },
         )
 
