@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from .codecs import Value
+from .codecs import NUMBER, Value
 from .datum import Block, Field, Quantity
 from .derived import cells, number
 from .fields import (
@@ -57,6 +57,28 @@ _TEMPERATURES: Final = range(-60, 151)
 _CELL_SETTINGS: Final = tuple(
     field for field in SETTINGS if field.quantity is Quantity.CELL_VOLTAGE
 )
+_WIDE: Final = 4
+"""Bytes of a setting whose value leaps beyond all reason where a byte before it is missing."""
+_BEYOND: Final = 4.0
+"""Times the limit of a setting; no pack has so much, whatever its model."""
+_MAX_ADDRESS: Final = 255
+_MAX_RESISTANCE: Final = 10_000.0
+"""mΩ; a lead has a few."""
+_BOUNDS: Final = {
+    **{
+        field.key: _BEYOND * max(abs(field.limits.minimum), abs(field.limits.maximum))
+        for field in SETTINGS
+        if field.limits is not None and field.codec.size == _WIDE
+    },
+    **{
+        field.key: _MAX_RESISTANCE
+        for field in SETTINGS
+        if field.template == "connection_resistance"
+    },
+    "device_address": _MAX_ADDRESS,
+}
+"""Of settings: a lost byte moves all that follow, by the same bytes each time, so that saying
+it twice proves nothing; and where the sum fits once, it does so again."""
 _COUNTERS: Final = (CHARGING_CYCLES, CYCLE_CAPACITY, TOTAL_RUNTIME)
 
 
@@ -118,4 +140,8 @@ def _settings(values: Values) -> Implausible | None:
     volts = (value for field in _CELL_SETTINGS if (value := number(values, field)))
     if any(volt > _MAX_CELL for volt in volts):
         return Implausible.SETTINGS
+    for key, most in _BOUNDS.items():
+        told = values.get(key)
+        if isinstance(told, NUMBER) and abs(told) > most:
+            return Implausible.SETTINGS
     return None

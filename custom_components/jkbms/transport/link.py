@@ -26,6 +26,15 @@ MODBUS_SCHEME: Final = "modbus-tcp"
 _CONNECT_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 5.0
 _TCP_SCHEMES: Final = frozenset({"socket", "tcp"})
+_MOST: Final = 65_536.0
+"""Bytes in a second that are taken in for long: five times what RS485 carries, and what a
+full CAN bus takes as records. A peer that says more is no line; it waits for its turn."""
+_AT_ONCE: Final = 2048
+"""Bytes that are taken in before others have their turn: no peer may hold everybody up."""
+_IN_ADVANCE: Final = 0.5
+"""Seconds: a gateway may have kept something while the network was away."""
+_MOST_WAITING: Final = 2**19
+"""Bytes, where a transport cannot be made to wait; what comes beyond them is lost."""
 _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A gateway that lost its power is noticed within 30 s."""
 
@@ -90,6 +99,8 @@ _BY_ERRNO: Final = {
     errno.EBUSY: LinkFault.BUSY,
     errno.EAGAIN: LinkFault.BUSY,
     errno.ECONNREFUSED: LinkFault.REFUSED,
+    errno.ECONNRESET: LinkFault.REFUSED,
+    errno.ECONNABORTED: LinkFault.REFUSED,
     errno.EHOSTUNREACH: LinkFault.UNREACHABLE,
     errno.ENETUNREACH: LinkFault.UNREACHABLE,
     errno.EHOSTDOWN: LinkFault.UNREACHABLE,
@@ -157,9 +168,17 @@ class Link(asyncio.Protocol):
         self._receive = receive
         self._lost = lost
         self._rest = 0.0
+        self._waiting = bytearray()
+        self._paid = 0.0
+        """Until when what was taken in is allowed for."""
         self._reading: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.get_running_loop().create_future()
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes were handed over and have to wait for their turn."""
+        return len(self._waiting)
 
     @classmethod
     async def open(
@@ -233,14 +252,40 @@ class Link(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        """Pass the bytes on."""
-        if self._rest:
-            assert self._transport is not None
-            self._transport.pause_reading()
-            self._reading = asyncio.get_running_loop().call_later(
-                self._rest, self._transport.resume_reading
-            )
-        self._receive(data)
+        """Pass the bytes on, a little at a time where there are many."""
+        self._waiting += data[: _MOST_WAITING - len(self._waiting)]
+        if self._reading is None:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Pass on what others can wait for, and say when to go on."""
+        piece = bytes(self._waiting[:_AT_ONCE])
+        del self._waiting[:_AT_ONCE]
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        # What was not taken in lately may be taken in at once.
+        self._paid = max(self._paid, now - _IN_ADVANCE) + len(piece) / _MOST
+        pause = max(self._rest, self._paid - now)
+        if pause > 0 or self._waiting:
+            self._pause(paused=True)
+            self._reading = loop.call_later(max(pause, 0.0), self._go_on)
+        self._receive(piece)
+
+    def _go_on(self) -> None:
+        self._reading = None
+        if self._waiting:
+            self._pass_on()
+        else:
+            self._pause(paused=False)
+
+    def _pause(self, *, paused: bool) -> None:
+        assert self._transport is not None
+        with contextlib.suppress(NotImplementedError):
+            # A proxy that hands over what it gets knows no pause.
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -248,6 +293,8 @@ class Link(asyncio.Protocol):
         self._transport = None
         if self._reading is not None:
             self._reading.cancel()
+        if self._waiting:
+            self._receive(bytes(self._waiting[:_AT_ONCE]))
         self._closed.set_result(None)
         self._lost(exc)
 
