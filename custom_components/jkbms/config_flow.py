@@ -44,7 +44,7 @@ from .const import (
     SUBENTRY_CONTROL_LINE,
 )
 from .control_flow import ControlLineFlow
-from .inverter_flow import InverterForm
+from .inverter_flow import InverterForm, moved_to
 from .line_flow import LineFlow
 from .mode import (
     ASKING,
@@ -361,7 +361,9 @@ class JkBmsConfigFlow(
             entry = self._get_reconfigure_entry()
             if entry.title != await self._async_can_title(can_port(entry)):
                 title = entry.title
-            return self.async_update_and_abort(entry, title=title, data=can_data(port))
+            data, kept = can_data(port), moved_to(entry, port, heard)
+            save = self.async_update_and_abort
+            return save(entry, title=title, data=data, options=kept)
         addresses = [pack.address for pack in heard.packs] if heard else []
         if heard is not None and heard.finding is CanFinding.BANK:
             addresses = [BANK_ADDRESS]

@@ -30,6 +30,7 @@ from .const import (
     CONF_CHARGE_CURRENT,
     CONF_CHARGE_VOLTAGE,
     CONF_DISCHARGE_CURRENT,
+    CONF_INVERTER,
     CONF_LANGUAGE,
     CONF_MIN_PACKS,
     CONF_POLL_INTERVAL,
@@ -37,11 +38,13 @@ from .const import (
 )
 from .inverter_telling import bank_of, rules_of
 from .protocol.can.machine import BANK_ADDRESS, CanListener
+from .protocol.can.survey import CanFinding
 from .protocol.inverter.languages import Language
 from .protocol.inverter.limits import FRESH_FOR, Reason, judge
 from .subentries import bms_subentries
 from .tier_flow import CONF_UNDERSTOOD
 from .transport.can_port import BITRATES, CanPort
+from .transport.can_probe import CanHeard
 
 if TYPE_CHECKING:
     from .coordinator import BusCoordinator
@@ -122,7 +125,7 @@ class InverterForm[
         """Return what is wrong, by field."""
         if self._another_battery():
             return {"base": "another_battery"}
-        if self._speaking_port().bitrate not in (None, BITRATES[0]):
+        if not _reaches_inverter(self._speaking_port()):
             return {"base": "wrong_bitrate"}
         bank = self.hass.config_entries.async_get_entry(telling[CONF_BANK])
         packs = [] if bank is None else packs_of(self.hass, bank.options)
@@ -142,6 +145,22 @@ class InverterForm[
             if any(advice.reason is Reason.NOT_TOLD for advice in decided):
                 return {CONF_BANK: "not_told"}
         return {}
+
+
+def _reaches_inverter(port: CanPort) -> bool:
+    """Tell whether an adapter has the bit rate of inverters; some have it set elsewhere."""
+    return port.bitrate in (None, BITRATES[0])
+
+
+def moved_to(
+    entry: ConfigEntry[Any], port: CanPort, heard: CanHeard | None
+) -> dict[str, Any]:
+    """Return the options of an entry on another bus; no inverter is told where batteries speak."""
+    options = dict(entry.options)
+    batteries = (CanFinding.PACKS, CanFinding.BANK)
+    if not _reaches_inverter(port) or (heard and heard.finding in batteries):
+        options.pop(CONF_INVERTER, None)
+    return options
 
 
 def speaks_as_bank(entry: ConfigEntry[Any]) -> bool:

@@ -1,20 +1,22 @@
 """An inverter is told of a bank: what it hears, what is shown, and when it hears nothing."""
 
 import asyncio
+from typing import Final
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_OFF, STATE_ON
 from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.const import CONF_INVERTER, DOMAIN
 from custom_components.jkbms.diagnostics import async_get_config_entry_diagnostics
 from custom_components.jkbms.mode import can_data
 from custom_components.jkbms.protocol.inverter import limits, teller as machine
 from custom_components.jkbms.protocol.inverter.teller import Phase
 from custom_components.jkbms.subentries import heard_bms
 from custom_components.jkbms.transport.can_port import CanAdapter, CanPort
-from simulator.can import frame_of
+from simulator.can import Bus, frame_of
 
 from .banks import bank_number, bank_state
 from .common import issue, said, wait_until
@@ -401,3 +403,49 @@ async def test_an_adapter_on_the_inverters_cable_is_set_up_for_it(
         async with told(hass, entry):  # type: ignore[arg-type]  # an entry
             await wait_until(lambda: here.limits() and here.limits()[-1][1] > 0)
             assert shown(hass, entry, "connection", "binary_sensor").state != STATE_OFF  # type: ignore[arg-type]  # an entry
+
+
+async def test_an_adapter_that_is_moved_to_a_battery_speaks_no_more(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custom_components.jkbms.can_flow.LISTEN_FOR", 1.5)
+    async with plant(hass) as here:
+        entry = here.entry(**here.telling())
+        async with told(hass, entry):
+            dialog = await Dialog.reconfigure(hass, entry)
+            await dialog.choose("can_network")
+            battery = asyncio.create_task(_speak(here.wires))
+            await dialog.submit(
+                host="127.0.0.1",
+                port=here.gateway.port,
+                adapter="can_tcp",
+                channel="can0",
+                bitrate="find_out",
+            )
+            battery.cancel()
+            assert dialog.step == "can_confirm_bank"
+            assert CONF_INVERTER in entry.options
+            await dialog.submit()
+            assert dialog.step == "abort:reconfigure_successful"
+            assert CONF_INVERTER not in entry.options
+            await wait_until(lambda: entry.state is ConfigEntryState.LOADED)
+
+
+_BATTERY: Final = {
+    0x351: "2802E803E803F701",
+    0x355: "3C00640000000000",
+    0x356: "6C140400DC000000",
+    0x35C: "C000000000000000",
+    0x35E: "4A4B2D424D530000",
+    0x359: "0000000001504E00",
+}
+"""What a JK says to an inverter (can.md 2.10)."""
+
+
+async def _speak(wires: Bus) -> None:
+    """Be another battery."""
+    while True:
+        for code, data in _BATTERY.items():
+            frame = frame_of(code, bytes.fromhex(data))
+            wires.send(frame, asyncio.get_running_loop().time())
+        await asyncio.sleep(0.1)
