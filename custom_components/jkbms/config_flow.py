@@ -30,6 +30,7 @@ from .ble_flow import BleFlow, async_meet_at
 from .bluetooth_use import has_bluetooth
 from .bus_flow import addresses_after, is_met, moves, paused
 from .can_flow import CanFlow, shown
+from .choices import CHOICES, NEVER_ANYWAY
 from .const import (
     CONF_INVERTER,
     CONF_PACKS,
@@ -63,7 +64,6 @@ from .protocol.ble.station import ADDRESS as BLE_ADDRESS
 from .protocol.can.machine import BANK_ADDRESS
 from .protocol.can.survey import CanFinding
 from .protocol.state import BmsState
-from .protocol.survey import Finding
 from .soundness import damaged, flaw_in
 from .subentries import bms_subentries, heard_title, subentry_data, suggested_title
 from .subentry_flow import BmsSubentryFlow
@@ -76,28 +76,6 @@ from .transport.probe import Scanned
 
 _LISTEN_SHARE: Final = 0.3
 """Of the progress bar, when a known line is listened to and scanned in one go."""
-_CHOICES: Final = {
-    "known_line": ("listen", "follow", "port"),
-    "confirm_scan": ("scan", "listen", "follow", "port"),
-    Finding.SILENCE: ("scan", "follow", "port"),
-    Finding.FOREIGN_MASTER: ("follow", "listen", "port", "overrule"),
-    "overrule": ("scan", "follow", "port"),
-    Finding.NOISE: ("listen", "scan", "port"),
-    Finding.LEGACY_PROTOCOL: ("listen", "scan", "port"),
-    "older_protocol": ("take_older", "scan", "port"),
-    Finding.CUT_FRAMES: ("listen", "scan", "port"),
-    Finding.MODBUS_TCP: ("scan", "port"),
-    "strangers": ("scan", "port"),
-    "address_0": ("scan", "port"),
-}
-"""What can be done about each finding. The names are steps of the flow."""
-_NEVER_ANYWAY: Final = (
-    "known_line",
-    "confirm_scan",
-    "older_protocol",
-    Finding.FOREIGN_MASTER,
-)
-"""A line is asked before it is taken; and asking where another master asks takes a warning."""
 
 
 class JkBmsConfigFlow(
@@ -491,8 +469,8 @@ class JkBmsConfigFlow(
 
     @override
     def _choices(self, step: str) -> tuple[str, ...]:
-        options = _CHOICES[step]
-        if self.source == SOURCE_RECONFIGURE and step not in _NEVER_ANYWAY:
+        options = CHOICES[step]
+        if self.source == SOURCE_RECONFIGURE and step not in NEVER_ANYWAY:
             options = (*options, "use_anyway")
         return options
 
