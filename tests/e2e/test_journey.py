@@ -165,13 +165,21 @@ async def test_the_dashboard_builds_itself_on_every_screen(
     await person.resize(DESKTOP)
 
 
-async def test_the_options_say_what_may_be_changed(person: Visitor) -> None:
-    await person.open(OURS)
-    await _entry(person, "JK BMS 1").get_by_role("button", name="Configure").click()
-    wizard = Wizard(person, "Options")
+async def test_the_options_say_what_can_be_chosen(person: Visitor) -> None:
+    for device, title in (
+        ("JK BMS 1", "Options of the bus"),
+        ("JK BMS 5", "Options of the bus"),
+        ("Battery bank", "Battery bank"),
+    ):
+        wizard = await _configure(person, device)
+        await wizard.reach(title)
+        await wizard.submit()
+        await wizard.finish()
+    wizard = await _configure(person, "JK BMS 7")
     await wizard.reach("Options of the bus")
-    await wizard.submit()
-    await wizard.finish()
+    await wizard.choose("Speak to an inverter")
+    await wizard.dialog.get_by_text("Highest charge voltage").first.wait_for()
+    await wizard.show("Speak to an inverter")
 
 
 @pytest.mark.timeout(300)
@@ -277,6 +285,14 @@ async def test_an_entry_is_removed_with_all_that_it_made(
     assert await house.entries() == []
     await person.open(INTEGRATIONS)
     await person.show("Removed")
+
+
+async def _configure(person: Visitor, device: str) -> Wizard:
+    """Open the options of an entry."""
+    await person.open(OURS)
+    entry = _entry(person, device)
+    await entry.get_by_role("button", name="Configure").first.click()
+    return Wizard(person, f"Options of {device}")
 
 
 def _entry(person: Visitor, pack: str) -> Locator:
