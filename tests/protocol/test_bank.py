@@ -310,3 +310,13 @@ def test_many_alarms_are_cut_to_what_a_state_holds() -> None:
     assert len(text) == 255
     assert text.startswith("Pack 0: xxx")
     assert text.endswith("…")
+
+
+def test_a_pack_tells_nothing_until_it_was_heard() -> None:
+    assert Member(pack_id="id", name="Pack").online is False
+
+
+def test_any_current_of_a_pack_of_unknown_capacity_goes_somewhere() -> None:
+    assert member(amperes=0.5, capacity=None).carries(Flow.CHARGE) is True
+    assert member(amperes=-0.5, capacity=None).carries(Flow.CHARGE) is False
+    assert member(amperes=0.0, capacity=None).carries(Flow.CHARGE) is False

@@ -203,3 +203,8 @@ def test_a_day_of_packs_that_are_read_by_turns_is_counted_right(seed: int) -> No
         assert bank.account.total(datum) == pytest.approx(
             whole / 3.6e6, rel=0.01, abs=0.005
         )
+
+
+def test_a_bank_says_how_many_packs_it_needs() -> None:
+    assert [BankState(None).needed(total) for total in (1, 2, 3, 4)] == [1, 2, 2, 3]
+    assert BankState(2).needed(16) == 2

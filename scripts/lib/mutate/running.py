@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 import gc
 import os
 from pathlib import Path
+import re
 import resource
 import select
 import signal
@@ -290,7 +291,9 @@ class Mutation(Reports):
         """Return the tests to run, the likeliest first, and how many take too long."""
         coverage, path = self.coverage, str(self._sources[mutant.module].path)
         if self._way(mutant) is not _Way.GRAFTED:
-            names = coverage.of_module(path) or set(coverage.seconds)
+            # Who only looks at what importing has made runs none of its lines.
+            names = coverage.of_module(path) | self._readers(mutant.module)
+            names = names or set(coverage.seconds)
         else:
             names = coverage.of_lines(path, mutant.lines)
         known = self._killers.get(mutant.module, Counter())
@@ -304,6 +307,14 @@ class Mutation(Reports):
                 chosen.append(name)
                 total += seconds[name]
         return chosen, len(ranked) - len(chosen)
+
+    def _readers(self, module: str) -> set[str]:
+        """Return the tests in files that import something of a module."""
+        name = re.escape(self._sources[module].name.rpartition("protocol.")[2])
+        imports = re.compile(rf"^from \S*protocol\.{name} import ", re.MULTILINE)
+        files = {_file_of(test) for test in self.coverage.seconds}
+        reading = {file for file in files if imports.search(Path(file).read_text())}
+        return {test for test in self.coverage.seconds if _file_of(test) in reading}
 
     def _way(self, mutant: Mutant) -> _Way:
         """Return how a mutant takes the place of what it was."""

@@ -227,9 +227,15 @@ class CanTruth:
         for key in was[-1] if was else ():
             value: Any = values.get(key)
             step = _STEP.get(key, 0.0006)
-            if value is None or any(abs(one[key] - value) <= step for one in was):
+            # Another pack that had the address may have fewer cells.
+            known = [one[key] for one in was if key in one]
+            if value is None or any(abs(one - value) <= step for one in known):
                 continue
-            late = [one[key] for time, one in self._was[address] if time >= now - _TORN]
+            late = [
+                one[key]
+                for time, one in self._was[address]
+                if time >= now - _TORN and key in one
+            ]
             if key == "total_voltage" and min(late) <= value <= max(late):
                 # The sum of cells that are told one after the other.
                 continue

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from custom_components.jkbms.protocol.ble.frames import Order
-from custom_components.jkbms.protocol.ble.registers import order_for
+from custom_components.jkbms.protocol.ble.registers import offers, order_for
 from custom_components.jkbms.protocol.ble.station import ADDRESS
 from custom_components.jkbms.protocol.budget import WriteBudget
 from custom_components.jkbms.protocol.commands import SetClock, StartEmergency
+from custom_components.jkbms.protocol.datum import Firmware
+from custom_components.jkbms.protocol.features import Features
 from custom_components.jkbms.protocol.fields import BY_KEY, writable
 from custom_components.jkbms.protocol.jobs import job_of
 from custom_components.jkbms.protocol.layout import Layout
@@ -298,3 +300,18 @@ def test_the_simulated_module_takes_no_two_changes_at_once() -> None:
     assert gatt.pack.number_of("balancer_switch") == 0
     gatt.write(on, 201.5)
     assert gatt.pack.number_of("balancer_switch") == 1
+
+
+def test_every_setting_of_a_pack_can_be_changed_over_bluetooth_but_a_few() -> None:
+    features = Features(cells=(), probes=(), heater=True, firmware=Firmware(19, 27))
+    missing = {
+        field.template
+        for field in writable()
+        if field.applies_to(features.firmware) and not offers(field, features)
+    }
+    assert missing == {
+        "connection_resistance",
+        "data_stored_period",
+        "gps_heartbeat",
+        "special_charger",
+    }
