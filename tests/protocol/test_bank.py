@@ -317,6 +317,6 @@ def test_a_pack_tells_nothing_until_it_was_heard() -> None:
 
 
 def test_any_current_of_a_pack_of_unknown_capacity_goes_somewhere() -> None:
-    assert member(amperes=0.5, capacity=None).carries(Flow.CHARGE) is True
-    assert member(amperes=-0.5, capacity=None).carries(Flow.CHARGE) is False
+    assert member(amperes=1e-6, capacity=None).carries(Flow.CHARGE) is True
+    assert member(amperes=-1e-6, capacity=None).carries(Flow.CHARGE) is False
     assert member(amperes=0.0, capacity=None).carries(Flow.CHARGE) is False

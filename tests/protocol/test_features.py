@@ -103,3 +103,10 @@ def test_a_heater_that_is_known_tells_nothing_new() -> None:
 def test_what_can_tells_for_the_first_time_is_new() -> None:
     assert not features(("current",)).may_grow({"current"})
     assert features(("current",)).may_grow({"current", "power"})
+
+
+def test_features_that_are_damaged_are_none() -> None:
+    for damaged in ({"cells": ["x"]}, {"probes": [1]}, {"layout": "jk99"}):
+        with pytest.raises(ValueError, match=r"."):
+            Features.load(damaged)
+    assert Features.load({"cells": 5, "firmware": 5}).cells == ()

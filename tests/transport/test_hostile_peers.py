@@ -129,7 +129,7 @@ async def test_a_peer_that_never_ends_gets_its_turn_and_no_more(
                 await until(lambda: bus.tape.heard_bytes)
                 begin, last = time.monotonic(), time.thread_time()
                 longest = 0.0
-                while time.monotonic() - begin < 0.4:
+                while time.monotonic() - begin < 0.25:
                     await asyncio.sleep(0.001)
                     longest = max(longest, (now := time.thread_time()) - last)
                     last = now
@@ -197,12 +197,12 @@ async def test_a_peer_that_hangs_up_at_once_is_asked_more_and_more_seldom(
         tasks = len(asyncio.all_tasks())
         gc.collect()
         links = sum(isinstance(one, Link) for one in gc.get_objects())
-        await until(lambda: met > 25)
+        await until(lambda: met > 18)
         assert len(asyncio.all_tasks()) <= tasks + 1
         gc.collect()
         assert sum(isinstance(one, Link) for one in gc.get_objects()) <= links + 1
         assert set(bus.faults) <= {LinkFault.LOST, LinkFault.REFUSED}
-        assert bus.session.reconnects >= 20
+        assert bus.session.reconnects >= 15
         assert bus.events == []
 
 
@@ -265,14 +265,14 @@ def test_a_byte_a_minute_is_heard_and_means_nothing(machine: str) -> None:
 
     async def hours() -> Bus:
         async with running("", machine, opened) as bus:
-            await asyncio.sleep(4 * 3600)
+            await asyncio.sleep(1.5 * 3600)
             assert len(asyncio.all_tasks()) <= 3
         return bus
 
     Trickle.opened = 0
     with asyncio.Runner(loop_factory=lambda: SimulatedLoop(grace=0.0)) as runner:
         bus = runner.run(hours())
-    assert bus.tape.heard_bytes >= 4 * 60
+    assert bus.tape.heard_bytes >= 90
     assert bus.events == []
     # Who asks finds nobody there, and tries the line anew; who listens can wait.
-    assert (Trickle.opened > 50) is (machine != "listener")
+    assert (Trickle.opened > 20) is (machine != "listener")
