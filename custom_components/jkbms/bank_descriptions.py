@@ -27,7 +27,7 @@ REASON_TEXTS: Final[Mapping[str, str]] = {
     Reason.MOS_OFF: "A MOS is off",
     Reason.PACK_MISSING: "A pack is missing",
     Reason.OWN_LIMIT: "Your own limit",
-    Reason.NOT_TOLD: "Settings or values missing",
+    Reason.NOT_TOLD: "Values missing",
     Reason.NO_PACKS: "No bank",
     Reason.TOO_FEW_PACKS: "Too few packs answer",
     Reason.STALE: "Values too old",

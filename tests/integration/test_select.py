@@ -118,7 +118,7 @@ async def test_a_choice_that_nobody_knows_is_unknown_and_can_be_replaced(
     [
         (Writing.REFUSE_REGISTER, "write_refused_register", "exception 2"),
         (Writing.REFUSE_VALUE, "write_refused_value", "exception 3"),
-        (Writing.IGNORE, "write_ignored", "kept cell_overvoltage"),
+        (Writing.IGNORE, "write_ignored", "kept Cell over-voltage"),
     ],
 )
 @pytest.mark.usefixtures("everything_enabled", "loaded")

@@ -556,7 +556,7 @@ async def test_what_could_not_be_put_back_is_told(
     await wait_until(lambda: bank[1].journal)
     bank[1].writing = Writing.REFUSE_VALUE
     (one,) = (await change)["results"]
-    assert "could not be put back: it is off" in one["problems"][-1]
+    assert "could not be put back: it is Off" in one["problems"][-1]
     assert state_of(hass, "switch", 1, "balancer").state == "off"
 
 

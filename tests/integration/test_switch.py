@@ -96,7 +96,7 @@ async def test_a_switch_that_the_pack_ignores_stays_as_it_was_and_tells(
         await turn(hass, SERVICE_TURN_OFF, "switch.pack_1_discharging")
     assert raised.value.translation_key == "write_ignored"
     assert "Discharge" in str(raised.value)
-    assert "kept on" in str(raised.value)
+    assert "kept On" in str(raised.value)
     assert state_of(hass, "switch", 1, "discharging_switch").state == STATE_ON
 
 

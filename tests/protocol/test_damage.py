@@ -68,7 +68,7 @@ def test_what_was_not_sent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that believes whatever is plausible fails the same run."""
     monkeypatch.setattr(BmsState, "_believes", lambda *_, **__: True)
     report = damaged(
-        days=0.25 / 24, packs=5, damage=Damage(replaced=0.01), seed=1, memory=False
+        days=0.5 / 24, packs=5, damage=Damage(replaced=0.008), seed=2, memory=False
     )
     assert any(failure.startswith("wrong") for failure in failures(report))
     entry = report["wrong_examples"][0]

@@ -87,6 +87,8 @@ class CanThread:
         self._heard = 0.0
         self._errors = 0
         """Error frames since the last good one."""
+        self._damaged = 0
+        """Damaged ones since then."""
         # A daemon: what is stuck in a driver must not keep the system from stopping.
         self._thread = threading.Thread(
             target=self._run, name=f"jkbms {port.name}", daemon=True
@@ -209,13 +211,17 @@ class CanThread:
         messages = [one for message in heard if (one := self._sort(message))]
         if messages:
             self._heard = time.monotonic()
-            self._errors = 0
+            self._errors = self._damaged = 0
             if self._speaker is not None:
                 messages = self._speaker.hear(messages, self._clock())
             if messages:
                 self._tell(self._hand_over, messages)
-        elif self._errors >= _ERRORS and time.monotonic() > self._heard + _ERRORS_FOR:
-            raise LinkError(LinkFault.BUS_ERRORS, "nothing but errors on the bus")
+        elif time.monotonic() > self._heard + _ERRORS_FOR:
+            if self._errors >= _ERRORS:
+                raise LinkError(LinkFault.BUS_ERRORS, "nothing but errors on the bus")
+            if self._damaged >= _ERRORS:
+                # Another device is at this port.
+                raise LinkError(LinkFault.LOST, "nothing but bytes that are no frames")
 
     def _sort(self, message: can.Message) -> CanMessage | None:
         """Return what a BMS may have said; count the rest."""
@@ -232,6 +238,7 @@ class CanThread:
             return None
         if len(message.data) != message.dlc:
             self._counts.damaged += 1
+            self._damaged += 1
             return None
         self._counts.frames += 1
         return CanMessage(
