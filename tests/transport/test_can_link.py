@@ -466,6 +466,9 @@ async def test_a_damaged_line_of_an_adapter_is_counted_and_ends_nothing() -> Non
         await ears.heard(1)
         assert [message.data for message in ears.messages] == [b"\xaa\xbb"]
         assert link.counts.damaged == 2
+        # As many as would end a bus on which nothing else is heard.
+        os.write(master, b"42AABB\r" * 30)
+        await until(lambda: link.counts.damaged == 32)
         assert ears.lost == []
     os.close(master)
     os.close(slave)
