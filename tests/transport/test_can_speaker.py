@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 import socket
 import threading
@@ -40,8 +40,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class Ear:
     """A gateway in a thread of its own: it hears also while the event loop is stuck."""
 
-    def __init__(self) -> None:
-        """Wait for one connection."""
+    def __init__(self, *, echoes: bool = False) -> None:
+        """Wait for one connection; some gateways send back what they are given."""
+        self._echoes = echoes
         self.heard: list[tuple[float, CanMessage]] = []
         self.closed = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -56,10 +57,13 @@ class Ear:
     def _run(self) -> None:
         connection, _ = self._server.accept()
         framer = RecordFramer()
-        with connection:
+        # What was sent back may be unread when the other side closes.
+        with connection, suppress(ConnectionError):
             while data := connection.recv(4096):
                 now = time.monotonic()
                 self.heard += [(now, message) for message in framer.feed(data)]
+                if self._echoes:
+                    connection.sendall(data)
         self.closed.set()
 
     def close(self) -> None:
@@ -185,6 +189,15 @@ async def test_what_comes_from_the_other_side_is_passed_on() -> None:
         assert [code for code, _ in teller.status.inverter] == [0x305]
         link.send(CanMessage(0x123, b"\x01", False))
         await until(lambda: bus.counts[0x123] == 1)
+
+
+async def test_what_a_gateway_sends_back_is_passed_on_to_nobody() -> None:
+    ear, teller, ears = Ear(echoes=True), Teller(Language.DEYE, Rules()), CanEars()
+    async with told(ear.port, teller, ears) as link, fed(teller):
+        await until(lambda: link.counts.frames >= 10)
+        assert teller.status.phase is Phase.TELLING
+    ear.close()
+    assert ears.messages == []
 
 
 async def test_a_gateway_that_closes_ends_the_bus() -> None:
