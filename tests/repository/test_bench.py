@@ -1,6 +1,7 @@
 """The benchmarks run and tell what they should; how fast anything is, no test asks."""
 
 import json
+import math
 from pathlib import Path
 import subprocess
 
@@ -64,6 +65,22 @@ def test_answers_of_the_older_protocol_are_measured_shape_by_shape(
     monkeypatch.setattr(ttl, "decode", lambda _: None)
     with pytest.raises(ValueError, match="not decoded"):
         main(["--quick", "ttl"])
+
+
+def test_an_inverter_is_told_while_everything_changes() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "bench", "--quick", "--json", "send"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["benchmarks"]["send"]
+    changed, *pauses = (figure["value"] for figure in figures)
+    assert changed > 960
+    assert len(pauses) == 9
+    assert all(0 < pause < math.inf for pause in pauses)
 
 
 def test_a_benchmark_that_is_none_is_refused(

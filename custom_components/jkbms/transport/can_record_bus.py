@@ -36,14 +36,28 @@ class RecordSocket:
         connection = socket.create_connection(address, _CONNECT_TIMEOUT)
         keep_alive(connection)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setblocking(False)
         return cls(connection, messages)
 
     def send(self, msg: can.Message, timeout: float | None = None) -> None:
-        """Send a frame; raises OSError where the gateway does not take it in time."""
-        self._connection.settimeout(timeout)
-        self._connection.sendall(
-            encode(CanMessage(msg.arbitration_id, bytes(msg.data), msg.is_extended_id))
+        """Send a frame; raises OSError where the gateway does not take it in time.
+
+        It is tried before anything is asked of the socket: each call of the system may
+        cost 5 ms where the event loop is busy.
+        """
+        data = encode(
+            CanMessage(msg.arbitration_id, bytes(msg.data), msg.is_extended_id)
         )
+        try:
+            sent = self._connection.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._connection.settimeout(timeout)
+            try:
+                self._connection.sendall(data[sent:])
+            finally:
+                self._connection.setblocking(False)
 
     def take(self, wait: float = WAIT) -> list[can.Message]:
         """Wait a moment for a first frame and return all that are there."""

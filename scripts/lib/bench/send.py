@@ -34,6 +34,14 @@ _LANGUAGE: Final = Language.VICTRON
 _GOAL: Final = 20.0
 """ms; how far the pause between two messages may be off, but for one in a hundred."""
 _EVERY: Final = 1.0
+"""Seconds in which a line brings what all packs tell."""
+_CASES: Final = (
+    ("nothing changes", None, (Goal(_GOAL, "value"),)),
+    ("all packs change once a second", _EVERY, (Goal(_GOAL, "value"),)),
+    # No line brings so much: it tells how much room there is.
+    ("all packs change three times a second", _EVERY / 3, ()),
+)
+"""What changes meanwhile, and in how many seconds; None is never."""
 
 
 def run(effort: Effort) -> Iterator[Figure]:
@@ -52,14 +60,8 @@ async def _measured(effort: Effort) -> list[Figure]:
             figures = [
                 Figure(name="entities that change at once", value=churn.tell(), unit="")
             ]
-            for name, every in (
-                ("nothing changes", None),
-                ("all packs change once a second", _EVERY),
-                ("all packs change without a pause", 0.0),
-            ):
+            for name, every, goals in _CASES:
                 off = await _told(coordinator, well, churn, every, effort)
-                # No home does the last one: it tells how much room there is.
-                goals = () if every == 0 else (Goal(_GOAL, "value"),)
                 figures += _figures(name, off, goals)
     return figures
 
@@ -116,12 +118,12 @@ class _Churn:
     async def go_on(self, every: float | None) -> None:
         """Change everything again and again; None is never."""
         while every is not None:
-            for pack in self._coordinator.packs.values():
+            packs = self._coordinator.packs.values()
+            for pack in packs:
                 self._change(pack)
-                # As answers come: one pack after the other.
-                await asyncio.sleep(0)
+                # As a line brings them: one answer, a pause, the next one.
+                await asyncio.sleep(every / len(packs))
             self._step = -self._step
-            await asyncio.sleep(every)
 
 
 # -- what is told ---------------------------------------------------------------------
