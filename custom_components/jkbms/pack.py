@@ -42,7 +42,6 @@ _OF_THE_WORD: Final = frozenset({*ALARM_BY_KEY, PROBLEM.key, "errors"})
 _TELL_EVERY: Final = 4.0
 """Seconds between two looks at what takes minutes to change, though all of it is counted. A
 BMS that is master of its bus is heard every 4.4 s (performance.md 4)."""
-_NEVER: Final = float("-inf")
 _COUNTED_FROM: Final = frozenset({POWER.key, CURRENT.key})
 
 
@@ -74,7 +73,7 @@ class Pack:
         """What its entities tell of its device, which is registered before them."""
         self.energy = EnergyAccount(self.station.cycle)
         self.insight = Insight(self.station.cycle)
-        self._told_at = _NEVER
+        self._told_turn: float | None = None
         """When what takes longer to know was last told; settings tell it anew at once."""
         self.record = SettingsRecord()
         self._told: dict[bool, int] = {}
@@ -173,13 +172,15 @@ class Pack:
             or not self.available
         ):
             return ()
-        due = time - self._told_at >= _TELL_EVERY
+        # Packs take turns, or all that are heard in a second would have theirs together.
+        turn = (time + self.address) // _TELL_EVERY
+        due = turn != self._told_turn
         if not due and _COUNTED_FROM.isdisjoint(changed):
             # What stays the same can be counted later, in one go.
             return ()
         if not (self.energy.count(state.values, time) and due):
             return ()
-        self._told_at = time
+        self._told_turn = turn
         told = self.energy.tell(state.values)
         return told | self.insight.read(state.values, time, dt_util.now())
 
@@ -241,7 +242,7 @@ class Pack:
     def _learn(self, station: Station, update: Update) -> None:
         """Take note of what the pack has; most updates cannot tell anything new of it."""
         if update.block is not Block.LIVE:
-            self._told_at = _NEVER
+            self._told_turn = None
         if (
             self.features is not None
             and update.block is not Block.DEVICE

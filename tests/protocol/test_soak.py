@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from custom_components.jkbms.protocol.can.station import CanStation
+from custom_components.jkbms.protocol.datum import Block
+from custom_components.jkbms.protocol.frames import Frame
 from custom_components.jkbms.protocol.state import BmsState
 from custom_components.jkbms.protocol.station import Station
 from custom_components.jkbms.transport.session import Session
@@ -16,7 +18,9 @@ from scripts.lib.simulated_loop import SimulatedLoop
 from scripts.lib.soak.__main__ import failures, soak, table
 from scripts.lib.soak.buses import PACKS, RIGS, MasterRig
 from scripts.lib.soak.rig import DAY
+from scripts.lib.soak.truth import Truth
 from scripts.lib.soak.weather import MAKERS, OUTAGES, Weather
+import simulator
 from simulator import Bank
 from simulator.faults import KINDS
 
@@ -71,6 +75,36 @@ def test_a_state_that_believes_anything_is_noticed(
 ) -> None:
     monkeypatch.setattr(BmsState, "_believes", lambda *_, **__: True)
     assert "wrong" in failing("listener", seed=2, days=_HOURS)
+
+
+@pytest.mark.parametrize(
+    ("key", "off", "told"),
+    [
+        ("power_tube_temperature", 0.1, "close"),
+        ("power_tube_temperature", 0.2, "wrong"),
+        ("cell_voltage_3", 0.002, "close"),
+        ("cell_voltage_3", -0.004, "wrong"),
+        ("current", 0.001, "wrong"),
+        ("mos_temperature_mirror", 9.0, "raw"),
+    ],
+)
+def test_a_value_may_be_off_by_what_a_pack_tells_in_two_ways(
+    key: str, off: float, told: str
+) -> None:
+    pack = Bank.default(range(1), still=True).packs[0]
+    frame = pack.frame(simulator.Block.LIVE)
+    state, truth = BmsState(), Truth(allowed=10.0)
+    assert state.take_frame(Frame(frame), Block.LIVE, 0.0) is not None
+    truth.note(0.0, 0, frame, Block.LIVE)
+    assert truth.check(state, 0, Block.LIVE, 1.0) is None
+    # As after two bytes that make up for each other in the sum.
+    state.frames[Block.LIVE] = frame[:200] + bytes([frame[200] ^ 1]) + frame[201:]
+    value = state.values[key]
+    assert isinstance(value, float)
+    state.values[key] = value + off
+    wrong = truth.check(state, 0, Block.LIVE, 2.0)
+    assert (wrong is not None) is (told == "wrong")
+    assert (truth.close, truth.wrong_raw) == (told == "close", told == "raw")
 
 
 def test_wrong_values_from_can_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

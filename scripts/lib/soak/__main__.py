@@ -115,6 +115,7 @@ def table(reports: list[dict[str, Any]]) -> Iterator[str]:
         ("kinds of faults", lambda one: len(one.get("faults", ()))),
         ("blocks published, compared", lambda one: one["compared"]),
         ("wrong values", lambda one: one["wrong"]),
+        ("off by what packs differ", lambda one: one.get("close", "")),
         ("calms; all packs looked for", lambda one: one.get("calms")),
         ("packs lost after a calm", lambda one: one["lost_count"]),
         ("packs that are none", lambda one: len(one["invented"])),

@@ -135,6 +135,7 @@ class MasterRig(Rig):
             "interval": _INTERVAL,
             "compared": self._truth.compared,
             "wrong_raw_only": self._truth.wrong_raw,
+            "close": self._truth.close,
             "writes": dict(self._written),
             "written": self._all_written,
             "writes_wrong": self._unproven,
@@ -206,6 +207,7 @@ class ListenerRig(Rig):
             "seconds_of_each_hour": _SESSION,
             "compared": self._truth.compared,
             "wrong_raw_only": self._truth.wrong_raw,
+            "close": self._truth.close,
             "discarded": self._machine.discarded,
             "unattributed": self._machine.unattributed,
         }
