@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 import gc
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 import re
@@ -11,7 +12,10 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
-_OURS: Final = ("custom_components.jkbms", "tests", "simulator", "scripts.lib.soak")
+_OURS: Final = (
+    *("custom_components.jkbms", "tests", "simulator"),
+    *("scripts.lib.soak", "scripts.lib.generate"),
+)
 
 
 def stand_in() -> None:
@@ -118,7 +122,24 @@ def import_anew(path: Path, code: CodeType) -> None:
     def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
         return code if self.path == str(path) else own(self, fullname)
 
-    for name in [name for name in sys.modules if name.startswith(_OURS)]:
-        del sys.modules[name]
+    _forget()
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]  # nothing smaller hands out code without a file; the process ends with the mutant
     stand_in()
+
+
+def writes_otherwise() -> bool:
+    """Tell whether texts and lists that are written from the package would be others now.
+
+    Names that people read are nowhere else; the whole integration is imported for it.
+    """
+    _forget()
+    try:
+        generate = import_module("scripts.lib.generate")
+    except Exception:  # noqa: BLE001  # a change that lets it fail in any way is noticed
+        return True
+    return bool(generate.main(["--check"]))
+
+
+def _forget() -> None:
+    for name in [name for name in sys.modules if name.startswith(_OURS)]:
+        del sys.modules[name]

@@ -19,7 +19,14 @@ from typing import Final
 from hypothesis import HealthCheck, Phase, settings
 import pytest
 
-from .grafting import Functions, compiled, execute_again, import_anew, is_lone_constant
+from .grafting import (
+    Functions,
+    compiled,
+    execute_again,
+    import_anew,
+    is_lone_constant,
+    writes_otherwise,
+)
 from .mutants import Mutant
 from .watching import Coverage, Watcher
 
@@ -350,6 +357,8 @@ class Mutation(Reports):
                 case _:
                     import_anew(source.path, code)
                     self._run_anew(tests)
+                    if not self.failed and writes_otherwise():
+                        self.failed = "scripts/generate --check"
             fate = Fate.KILLED if self.failed else fate
         os.write(pipe, f"{fate} {self.failed}"[:_PIECE].encode())
         os._exit(0)
