@@ -2,8 +2,8 @@
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import override
 
 from custom_components.jkbms.protocol.master import Master
 from custom_components.jkbms.protocol.station import Availability, Event
@@ -11,9 +11,13 @@ from custom_components.jkbms.protocol.ttl.machine import TtlMaster
 from simulator import SlaveLine
 from simulator.ttl import TtlLine
 
+from .happening import Happening
+
 
 @dataclass
-class SimulatedBus[MasterT: (Master, TtlMaster), LineT: (SlaveLine, TtlLine), SentT]:
+class SimulatedBus[MasterT: (Master, TtlMaster), LineT: (SlaveLine, TtlLine), SentT](
+    Happening
+):
     """A machine and a simulated line in simulated time."""
 
     master: MasterT
@@ -28,6 +32,7 @@ class SimulatedBus[MasterT: (Master, TtlMaster), LineT: (SlaveLine, TtlLine), Se
     def noted(self, data: bytes) -> SentT:
         """Return what is kept of bytes that were sent."""
 
+    @override
     def run(self, seconds: float) -> list[tuple[float, Event]]:
         """Let time pass; return the events of that time."""
         start = len(self.events)
@@ -52,21 +57,6 @@ class SimulatedBus[MasterT: (Master, TtlMaster), LineT: (SlaveLine, TtlLine), Se
             data = b"".join(self.line.collect(self.now))
             while self.intrusion and self.intrusion[0][0] <= self.now:
                 data += self.intrusion.pop(0)[1]
-
-    def run_until(
-        self, happened: Callable[[Event], bool], limit: float = 60.0
-    ) -> tuple[float, Event]:
-        """Let time pass until an event; fail when it does not come."""
-        end = self.now + limit
-        while self.now < end:
-            for time, event in self.run(0.05):
-                if happened(event):
-                    return time, event
-        raise AssertionError("it did not happen")
-
-    def of_type[T](self, kind: type[T], since: float = 0.0) -> list[tuple[float, T]]:
-        """Return the events of one type."""
-        return [(t, e) for t, e in self.events if isinstance(e, kind) and t >= since]
 
     def came_and_went(self, since: float = 0.0) -> list[tuple[int, bool]]:
         """Return who came and who went."""

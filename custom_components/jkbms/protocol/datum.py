@@ -1,7 +1,7 @@
 """What every value of a BMS has, whether it is read from the wire or computed."""
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final
 
 from .codecs import Codec
@@ -33,49 +33,49 @@ BLOCK_OF_TRIGGER: Final = {block.trigger: block for block in Block}
 class Quantity(StrEnum):
     """What kind of thing a value measures, with its unit."""
 
-    PACK_VOLTAGE = "pack_voltage"  # V
-    CELL_VOLTAGE = "cell_voltage"  # V
-    CURRENT = "current"  # A, + = charging
-    POWER = "power"  # W, + = charging
-    ENERGY = "energy"  # kWh, only rises
-    ENERGY_STORED = "energy_stored"  # kWh
-    TEMPERATURE = "temperature"  # °C
-    STATE_OF_CHARGE = "state_of_charge"  # %
-    PERCENTAGE = "percentage"  # %
-    CHARGE = "charge"  # Ah
-    CHARGE_THROUGHPUT = "charge_throughput"  # Ah, only rises
-    RESISTANCE = "resistance"  # mΩ
-    SECONDS = "seconds"
-    MINUTES = "minutes"  # only rises within a day
-    DAYS = "days"
-    HOURS = "hours"
-    MICROSECONDS = "microseconds"
-    RUN_TIME = "run_time"  # s, only rises
-    TIME_LEFT = "time_left"  # s, of hours
-    COUNTER = "counter"  # only rises
-    COUNT = "count"
-    NUMBER = "number"
-    TIMESTAMP = "timestamp"
-    DATE = "date"
-    CHOICE = "choice"
-    TEXT = "text"
-    FLAG = "flag"
-    ACTIVITY = "activity"
-    HEAT = "heat"
-    PLUG = "plug"
-    PROBLEM = "problem"
-    CONNECTIVITY = "connectivity"
+    PACK_VOLTAGE = auto()  # V
+    CELL_VOLTAGE = auto()  # V
+    CURRENT = auto()  # A, + = charging
+    POWER = auto()  # W, + = charging
+    ENERGY = auto()  # kWh, only rises
+    ENERGY_STORED = auto()  # kWh
+    TEMPERATURE = auto()  # °C
+    STATE_OF_CHARGE = auto()  # %
+    PERCENTAGE = auto()  # %
+    CHARGE = auto()  # Ah
+    CHARGE_THROUGHPUT = auto()  # Ah, only rises
+    RESISTANCE = auto()  # mΩ
+    SECONDS = auto()
+    MINUTES = auto()  # only rises within a day
+    DAYS = auto()
+    HOURS = auto()
+    MICROSECONDS = auto()
+    RUN_TIME = auto()  # s, only rises
+    TIME_LEFT = auto()  # s, of hours
+    COUNTER = auto()  # only rises
+    COUNT = auto()
+    NUMBER = auto()
+    TIMESTAMP = auto()
+    DATE = auto()
+    CHOICE = auto()
+    TEXT = auto()
+    FLAG = auto()
+    ACTIVITY = auto()
+    HEAT = auto()
+    PLUG = auto()
+    PROBLEM = auto()
+    CONNECTIVITY = auto()
 
 
 class Role(StrEnum):
     """What a value is for."""
 
-    MEASUREMENT = "measurement"
-    DIAGNOSTIC = "diagnostic"
-    SETTING = "setting"
-    RAW = "raw"
+    MEASUREMENT = auto()
+    DIAGNOSTIC = auto()
+    SETTING = auto()
+    RAW = auto()
     """Decoded for tools and diagnostics; too obscure for an entity."""
-    SECRET = "secret"
+    SECRET = auto()
     """Never decoded; its bytes are blanked wherever a frame is shown."""
 
 
@@ -90,9 +90,9 @@ class Tier(StrEnum):
 class Hardware(StrEnum):
     """What must be fitted for a value to mean anything."""
 
-    CELL = "cell"
-    PROBE = "probe"
-    HEATER = "heater"
+    CELL = auto()
+    PROBE = auto()
+    HEATER = auto()
 
 
 @dataclass(frozen=True, slots=True, order=True)

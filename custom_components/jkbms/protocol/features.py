@@ -148,5 +148,5 @@ def _all[T](values: Iterable[object], kind: type[T]) -> Iterator[T]:
     """Yield values of one kind; raises ValueError where another is among them."""
     for value in values:
         if not isinstance(value, kind):
-            raise ValueError(f"{value!r} is no {kind.__name__}")  # noqa: TRY004
+            raise ValueError(f"{value!r} is no {kind.__name__}")  # noqa: TRY004  # what is stored may be damaged: a wrong value of the file, no mistake of who calls
         yield value

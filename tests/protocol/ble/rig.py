@@ -1,9 +1,8 @@
 """A machine and a simulated Bluetooth module in simulated time."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, override
 
 from custom_components.jkbms.protocol.ble.machine import BleMaster
 from custom_components.jkbms.protocol.ble.station import ADDRESS, BleStation
@@ -21,9 +20,11 @@ from custom_components.jkbms.protocol.writing import Change
 from simulator import Pack, trios
 from simulator.ble import GattPack, Generation, make_older
 
+from ..happening import Happening
+
 
 @dataclass
-class Link:
+class Link(Happening):
     """A machine and a simulated module in simulated time."""
 
     master: BleMaster
@@ -45,6 +46,7 @@ class Link:
         self.gatt.disconnect()
         self._note(self.master.disconnected(self.now))
 
+    @override
     def run(self, seconds: float) -> list[tuple[float, Event]]:
         """Let time pass; return the events of that time."""
         start = len(self.events)
@@ -74,21 +76,6 @@ class Link:
             self.now = max(self.now, wake)
             packets = self.gatt.collect(self.now)
             self.heard += packets
-
-    def run_until(
-        self, happened: Callable[[Event], bool], limit: float = 60.0
-    ) -> tuple[float, Event]:
-        """Let time pass until an event; fail when it does not come."""
-        end = self.now + limit
-        while self.now < end:
-            for time, event in self.run(0.05):
-                if happened(event):
-                    return time, event
-        raise AssertionError("it did not happen")
-
-    def of_type[T](self, kind: type[T], since: float = 0.0) -> list[tuple[float, T]]:
-        """Return the events of one type."""
-        return [(t, e) for t, e in self.events if isinstance(e, kind) and t >= since]
 
     def updates(self, label: str, since: float = 0.0) -> list[float]:
         """Return when a block was read."""
