@@ -17,6 +17,7 @@ from time import thread_time
 import tracemalloc
 from typing import Any, Final
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_DEVICE, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
@@ -135,12 +136,18 @@ def _entries(hass: HomeAssistant, platform: str) -> Iterator[er.RegistryEntry]:
 
 
 async def _enable(hass: HomeAssistant, coordinator: BusCoordinator) -> BusCoordinator:
-    """Enable every entity of the bus, which sets it up anew."""
+    """Enable every entity of the bus, which Home Assistant then sets up anew."""
     registry = er.async_get(hass)
     for entry in list(_entries(hass, DOMAIN)):
         registry.async_update_entity(entry.entity_id, disabled_by=None)
     config_entry = coordinator.config_entry
-    await hass.config_entries.async_reload(config_entry.entry_id)
+    # It does so by itself, in half a minute.
+    await until(
+        lambda: (
+            config_entry.state is ConfigEntryState.LOADED
+            and config_entry.runtime_data is not coordinator
+        )
+    )
     packs = config_entry.runtime_data.packs.values()
     await until(lambda: all(pack.available and pack.known for pack in packs))
     await hass.async_block_till_done()
