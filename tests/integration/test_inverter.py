@@ -152,9 +152,7 @@ async def test_another_battery_stops_everything_before_the_first_word(
             assert link.state == "unknown"
             assert not here.wires.heard
             # As long as it speaks, another choice is of no use either.
-            dialog = await Dialog.options(hass, entry)
-            await dialog.choose("inverter")
-            await dialog.submit(bank=here.bank.entry_id, language="deye")
+            dialog = await telling_deye(hass, entry, here.bank)
             assert dialog.errors == {"base": "another_battery"}
             dialog.close()
             # It was unplugged, and the bus reloaded.
@@ -246,6 +244,16 @@ async def test_what_the_inverter_says_is_kept_for_a_minute(
 
 
 # -- setting it up --------------------------------------------------------------------
+
+
+async def telling_deye(
+    hass: HomeAssistant, entry: MockConfigEntry, bank: MockConfigEntry
+) -> Dialog:
+    """Choose that a Deye is told of a bank, as far as the first form goes."""
+    dialog = await Dialog.options(hass, entry)
+    await dialog.choose("inverter")
+    await dialog.submit(bank=bank.entry_id, language="deye")
+    return dialog
 
 
 async def test_nothing_is_told_unless_it_was_chosen_and_confirmed(
@@ -354,9 +362,7 @@ async def test_what_cannot_be_told_is_refused(
                 case _:
                     options = {"packs": ["nobody"]}
                     hass.config_entries.async_update_entry(here.bank, options=options)
-            dialog = await Dialog.options(hass, entry)
-            await dialog.choose("inverter")
-            await dialog.submit(bank=here.bank.entry_id, language="deye")
+            dialog = await telling_deye(hass, entry, here.bank)
             assert dialog.errors == error
             dialog.close()
             await hass.async_block_till_done()
@@ -369,9 +375,7 @@ async def test_a_bank_that_is_not_running_can_be_chosen_too(
         entry = here.entry()
         async with told(hass, entry):
             assert await hass.config_entries.async_unload(here.bank.entry_id)
-            dialog = await Dialog.options(hass, entry)
-            await dialog.choose("inverter")
-            await dialog.submit(bank=here.bank.entry_id, language="deye")
+            dialog = await telling_deye(hass, entry, here.bank)
             assert dialog.step == "confirm_inverter"
             dialog.close()
 
