@@ -4,13 +4,16 @@ import json
 import math
 from pathlib import Path
 import subprocess
+import sys
 
+import pyperf
 import pytest
 
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.state import BmsState, Update
 from scripts.lib.bench import stream, ttl
 from scripts.lib.bench.__main__ import main
+from scripts.lib.bench.keeping import keep
 from scripts.lib.bench.measure import QUICK, Case, Samples, race
 from scripts.lib.bench.report import Figure, Goal, table, timed
 
@@ -57,6 +60,37 @@ def test_programs_get_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert decoded["value"] > 0
     assert decoded["floor"] in figures
     assert decoded["ratio"] > 0
+
+
+def test_samples_are_kept_for_the_commands_of_pyperf(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.json"
+    assert main(["--quick", "--json", "--keep", str(kept), "ttl"]) == 0
+    told = {
+        f"ttl: {figure['name']}": figure
+        for figure in json.loads(capsys.readouterr().out)["benchmarks"]["ttl"]
+        if figure["spread"] is not None
+    }
+    suite = pyperf.BenchmarkSuite.load(str(kept))
+    assert set(suite.get_benchmark_names()) == told.keys()
+    for name, figure in told.items():
+        benchmark = suite.get_benchmark(name)
+        assert benchmark.get_nrun() == QUICK.rounds
+        factor = {"µs": 1e6, "ms": 1e3}[figure["unit"]]
+        assert benchmark.median() * factor == pytest.approx(figure["value"])
+    compared = subprocess.run(
+        [sys.executable, "-m", "pyperf", "compare_to", kept, kept, "--table"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compared.returncode == 0, compared.stderr
+
+
+def test_what_has_no_samples_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="nothing was timed"):
+        keep(tmp_path / "kept.json", {"cycle": [Figure(name="16 packs", value=1.0)]})
 
 
 def test_answers_of_the_older_protocol_are_measured_shape_by_shape(

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Callable, Iterable
 from importlib import import_module
 import json
+from pathlib import Path
 import sys
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
+from .keeping import keep
 from .measure import FULL, QUICK, Effort
 from .report import Figure, machine, table
 
@@ -46,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="see whether it works; figures mean little"
     )
     options.add_argument("--json", action="store_true", help="print JSON, no table")
+    options.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="write all samples for pyperf: `python -m pyperf compare_to OLD NEW --table` compares two runs",
+    )
     return options
 
 
@@ -53,19 +61,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what the arguments describe."""
     chosen = parser().parse_args(arguments)
     effort = QUICK if chosen.quick else FULL
-    measured: dict[str, Any] = {}
+    measured: dict[str, list[Figure]] = {}
     begin = perf_counter()
     for name in chosen.names or BENCHMARKS:
-        figures = list(_benchmark(name)(effort))
-        measured[name] = [figure.dump() for figure in figures]
+        figures = measured[name] = list(_benchmark(name)(effort))
         if not chosen.json:
             print(table(f"{name}: {BENCHMARKS[name]}", figures), end="\n\n", flush=True)
     seconds = round(perf_counter() - begin, 1)
     if chosen.json:
         about = {"machine": machine(), "quick": chosen.quick, "seconds": seconds}
-        print(json.dumps({**about, "benchmarks": measured}, indent=2))
+        dumped = {
+            name: [figure.dump() for figure in figures]
+            for name, figures in measured.items()
+        }
+        print(json.dumps({**about, "benchmarks": dumped}, indent=2))
     else:
         print(f"{seconds} s")
+    if chosen.keep is not None:
+        keep(chosen.keep, measured)
     return 0
 
 

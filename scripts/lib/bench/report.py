@@ -48,6 +48,8 @@ class Figure:
     floor: str | None = None
     """The name of what the ratio is to."""
     goals: tuple[Goal, ...] = ()
+    samples: Samples | None = None
+    """What it is the median of."""
 
     def dump(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -83,6 +85,7 @@ def timed(
         unit=unit,
         spread=(low * factor, high * factor),
         goals=goals,
+        samples=own,
     )
     if floor is None:
         return figure
