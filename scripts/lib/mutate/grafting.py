@@ -12,15 +12,16 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
+_STAND_IN: Final = "custom_components.jkbms"
 _OURS: Final = (
-    *("custom_components.jkbms", "tests", "simulator"),
+    *(_STAND_IN, "tests", "simulator"),
     *("scripts.lib.soak", "scripts.lib.generate"),
 )
 
 
 def stand_in() -> None:
     """Put an empty package in the integration's place: its own module imports Home Assistant."""
-    package = ModuleType("custom_components.jkbms")
+    package = ModuleType(_STAND_IN)
     package.__path__ = [str(ROOT / "custom_components" / "jkbms")]
     sys.modules[package.__name__] = package
 
@@ -116,15 +117,14 @@ def compiled(tree: ast.Module, path: Path) -> CodeType:
 
 
 def import_anew(path: Path, code: CodeType) -> None:
-    """Forget what was imported of this project, so that the changed module is imported."""
+    """Import the changed module from now on; what was imported is forgotten."""
     own = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
         return code if self.path == str(path) else own(self, fullname)
 
-    _forget()
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]  # nothing smaller hands out code without a file; the process ends with the mutant
-    stand_in()
+    _forget()
 
 
 def writes_otherwise() -> bool:
@@ -132,14 +132,18 @@ def writes_otherwise() -> bool:
 
     Names that people read are nowhere else; the whole integration is imported for it.
     """
-    _forget()
+    del sys.modules[_STAND_IN]
     try:
         generate = import_module("scripts.lib.generate")
+        return bool(generate.main(["--check"]))
     except Exception:  # noqa: BLE001  # a change that lets it fail in any way is noticed
         return True
-    return bool(generate.main(["--check"]))
+    finally:
+        _forget()
 
 
 def _forget() -> None:
+    """Forget what was imported of this project."""
     for name in [name for name in sys.modules if name.startswith(_OURS)]:
         del sys.modules[name]
+    stand_in()

@@ -42,6 +42,8 @@ _WAITING: Final = 10.0
 """It may be this many times longer on a busy machine; without an end it waits for nothing."""
 _COLLECTING: Final = 5.0
 """Seconds that a file of tests takes to be collected anew, on a busy machine."""
+_COLLECTED: Final = 1.0
+"""Seconds of patience that it costs."""
 _PIECE: Final = 4096
 _MEMORY: Final = 4 << 30
 """Bytes; a mutant that gathers without an end gets no more, and fails."""
@@ -297,22 +299,28 @@ class Mutation(Reports):
     def _tests(self, mutant: Mutant) -> tuple[list[str], int]:
         """Return the tests to run, the likeliest first, and how many take too long."""
         coverage, path = self.coverage, str(self._sources[mutant.module].path)
-        if self._way(mutant) is not _Way.GRAFTED:
+        way = self._way(mutant)
+        readers: set[str] = set()
+        if way is not _Way.GRAFTED:
             # Who only looks at what importing has made runs none of its lines.
-            names = coverage.of_module(path) | self._readers(mutant.module)
-            names = names or set(coverage.seconds)
+            readers = self._readers(mutant.module)
+            names = coverage.of_module(path) | readers or set(coverage.seconds)
         else:
             names = coverage.of_lines(path, mutant.lines)
         known = self._killers.get(mutant.module, Counter())
         seconds = coverage.seconds
         ranked = sorted(names & self._items.keys(), key=seconds.__getitem__)
-        ranked.sort(key=lambda name: -known[name])
+        ranked.sort(key=lambda name: (-known[name], name not in readers))
         chosen: list[str] = []
+        collected: set[str] = set()
         total = 0.0
         for name in ranked:
-            if total + seconds[name] <= self._patience:
+            anew = way is _Way.IMPORTED and _file_of(name) not in collected
+            cost = seconds[name] + _COLLECTED * anew
+            if total + cost <= self._patience:
                 chosen.append(name)
-                total += seconds[name]
+                collected.add(_file_of(name))
+                total += cost
         return chosen, len(ranked) - len(chosen)
 
     def _readers(self, module: str) -> set[str]:
@@ -356,9 +364,10 @@ class Mutation(Reports):
                     self._run_all(tests)
                 case _:
                     import_anew(source.path, code)
-                    self._run_anew(tests)
-                    if not self.failed and writes_otherwise():
+                    if writes_otherwise():
                         self.failed = "scripts/generate --check"
+                    else:
+                        self._run_anew(tests)
             fate = Fate.KILLED if self.failed else fate
         os.write(pipe, f"{fate} {self.failed}"[:_PIECE].encode())
         os._exit(0)
