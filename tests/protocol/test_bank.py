@@ -228,6 +228,12 @@ def test_the_pack_that_is_farthest_from_its_share_is_named() -> None:
     assert details("current_sharing_error", *packs) == {"pack": "Pack 4"}
 
 
+def test_shares_are_told_from_a_50th_of_the_capacity_per_hour_on() -> None:
+    # Together 12 A of 560 Ah, of which 11.2 A are enough; 6 A is fair for each.
+    packs = (member(1, amperes=9.0), member(2, amperes=3.0))
+    assert value("current_sharing_error", *packs) == 50.0
+
+
 def test_a_pack_that_is_off_in_this_direction_has_no_share() -> None:
     idle = member(3, amperes=0.0, charge_mos=False)
     packs = (member(1, amperes=20.0), member(2, amperes=20.0))

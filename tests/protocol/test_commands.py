@@ -85,12 +85,19 @@ def test_a_clock_that_was_set_goes_on_from_there() -> None:
     assert made.step() == Done()
 
 
-def test_a_clock_that_is_right_is_not_set() -> None:
+@pytest.mark.parametrize("off", [-3, 0, 3])
+def test_a_clock_that_is_right_is_not_set(off: int) -> None:
+    shown = NOON + timedelta(seconds=1 + off)
     made = clock_job()
-    made.answered(clock(NOON + timedelta(seconds=3)), 101.0)
-    assert made.result == WriteResult(
-        Outcome.PROVEN, NOON + timedelta(seconds=3), NOON + timedelta(seconds=3)
-    )
+    made.answered(clock(shown), 101.0)
+    assert made.result == WriteResult(Outcome.PROVEN, shown, shown)
+
+
+@pytest.mark.parametrize("off", [-4, 4])
+def test_a_clock_that_is_more_than_three_seconds_off_is_set(off: int) -> None:
+    made = clock_job()
+    made.answered(clock(NOON + timedelta(seconds=1 + off)), 101.0)
+    assert made.step() == Write(SetClock(1, NOON, 100.0).request(101.0))
 
 
 @pytest.mark.parametrize(
@@ -124,15 +131,29 @@ def test_what_became_of_a_clock_is_told(
 @pytest.mark.parametrize(
     "local",
     [
-        datetime(2020, 1, 1),
+        datetime(2020, 1, 1, 23, 59, 59),
         datetime(1999, 1, 1),
-        datetime(2156, 2, 7),
+        datetime(2156, 2, 6, 6, 28, 16),
         datetime(2026, 7, 1, tzinfo=UTC),
     ],
 )
 def test_a_time_that_no_clock_can_show_is_refused(local: datetime) -> None:
     with pytest.raises(InvalidValueError):
         SetClock(1, local, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("local", "sent"),
+    [
+        (datetime(2020, 1, 2), "00015180"),
+        # A day before the last second of 32 bits.
+        (datetime(2156, 2, 6, 6, 28, 15), "fffeae7f"),
+    ],
+)
+def test_the_first_and_the_last_time_that_can_be_set(
+    local: datetime, sent: str
+) -> None:
+    assert SetClock(1, local, 0.0).request(0.0).data.hex() == sent
 
 
 @pytest.mark.parametrize("address", [-1, 16])

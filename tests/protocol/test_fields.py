@@ -160,6 +160,17 @@ def test_secrets_are_never_decoded() -> None:
         assert not {field.key for field in secrets} & values.keys()
 
 
+def test_what_tells_whose_pack_it_is_is_private() -> None:
+    """Diagnostics leave it out, and frames that are shown have nothing in its place."""
+    assert {datum.key for datum in (*FIELDS, *DERIVED, *TTL) if datum.private} == {
+        "bluetooth_name",
+        "serial_number",
+        "user_data",
+        "user_data_2",
+        "ttl_manufacturer_id",
+    }
+
+
 # -- codecs -------------------------------------------------------------------------
 
 CODECS: Final = {field.codec: field.key for field in FIELDS}

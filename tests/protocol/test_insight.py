@@ -197,6 +197,16 @@ def test_a_charge_goes_on_until_the_state_of_charge_has_fallen_by_five_percent()
     assert watcher.detail("runaway_cell")["charges"] == 2
 
 
+def test_a_charge_that_ends_lower_than_the_one_before_is_one_charge() -> None:
+    watcher = Watcher()
+    charge(watcher, 3)
+    watcher.read(top(state_of_charge=100))
+    watcher.read(values(state_of_charge=50))
+    for soc, volts in ((93, 3.5), (94, 3.51), (95, 3.52)):
+        watcher.read(top(state_of_charge=soc, max_cell_voltage=volts))
+    assert watcher.detail("runaway_cell") == {"led": 1, "charges": 2}
+
+
 def test_without_a_number_no_cell_leads() -> None:
     watcher = Watcher()
     watcher.read(top(max_voltage_cell=None))

@@ -278,14 +278,7 @@ _GROUPS: Final = (
     _group((*_OF_WORD, *ALARM_STATES), _alarms, ALARM_BITMASK),
     _group((_WIRE_ALARM_CELLS,), _wire_alarms, WIRE_ALARMS),
 )
-
-
-_GROUP_OF: Final = {
-    key: group
-    for group in _GROUPS
-    if group.keys[0] != COMPARED[0].key
-    for key in group.of
-}
+_GROUP_OF: Final = {key: group for group in _GROUPS for key in group.of}
 
 
 def derive(values: Values) -> dict[str, Value]:
@@ -297,7 +290,7 @@ def derive(values: Values) -> dict[str, Value]:
 
 
 def derive_from(values: Values, changed: Iterable[str]) -> dict[str, Value]:
-    """Return those that follow from what has changed, if it is no voltage of a cell."""
+    """Return those that follow from what has changed; the cells have to be the same."""
     derived: dict[str, Value] = {}
     last = None
     for group in map(_GROUP_OF.get, changed):

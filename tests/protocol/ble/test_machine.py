@@ -11,13 +11,19 @@ from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BALANCER, BY_KEY, CELL_VOLTAGES
 from custom_components.jkbms.protocol.layout import Layout
 from custom_components.jkbms.protocol.plausibility import Implausible
-from custom_components.jkbms.protocol.station import Appeared, Availability
+from custom_components.jkbms.protocol.station import (
+    Appeared,
+    Availability,
+    Counts,
+    Updated,
+)
 from simulator import Block as SimBlock, trios
 from simulator.ble import Generation, Glue
 from tests.captures import ble_streams
 
 from .rig import link_to, settled
 
+READY = bytes.fromhex("AA5590EBC8010100000000000000000000000044")
 GENERATIONS = list(Generation)
 LAYOUT_OF = {
     Generation.CELLS_32: Layout.JK02_32S,
@@ -76,6 +82,15 @@ def test_a_pack_that_never_says_to_be_ready_is_asked_on() -> None:
     assert link.availability() == [True]
 
 
+def test_the_next_order_leaves_with_the_frame_if_the_pack_was_ready_before() -> None:
+    link = link_to()
+    sent = link.master.advance(100.0).send
+    assert sent[4] == 0x97
+    assert not link.master.advance(100.1, READY).send
+    device = link.gatt.pack.frame(SimBlock.DEVICE)
+    assert link.master.advance(100.2, device).send[4] == 0x96
+
+
 def test_live_values_are_taken_over_as_often_as_wanted() -> None:
     link = settled(link_to(still=False, interval=2.0))
     since = link.now
@@ -97,10 +112,49 @@ def test_the_next_live_values_are_taken_over_on_request() -> None:
 
 def test_settings_are_read_each_minute_and_who_it_is_each_hour() -> None:
     link = settled(link_to())
-    since = link.now
     link.run(3600)
-    assert link.orders(since).count(0x96) == pytest.approx(60, abs=2)
-    assert link.orders(since).count(0x97) == 1
+    # The next is counted from the answer.
+    settings, device = (
+        [b - a for a, b in pairwise(t for t, r, _ in link.gatt.orders if r == register)]
+        for register in (0x96, 0x97)
+    )
+    assert settings == [pytest.approx(60.2, abs=0.2)] * 59
+    assert device == [pytest.approx(3600.2, abs=0.2)]
+
+
+def test_frames_are_counted_by_what_became_of_them() -> None:
+    link = settled(link_to(interval=0.0))
+    link.run(10.0)
+    station, pack = link.station, link.gatt.pack
+    times = [time for time, _ in link.of_type(Updated)]
+    assert station.counts == Counts(ok=len(times))
+    assert station.heard == times[-1]
+    whole = pack.number_of("soc")
+    pack.set("soc", 101)
+    link.master.advance(link.now, pack.frame(SimBlock.LIVE))
+    assert station.counts == Counts(ok=len(times), implausible=1)
+    assert station.heard == times[-1]
+    # What is held back until it is said again is none of both.
+    pack.set("soc", whole - 20)
+    link.master.advance(link.now, pack.frame(SimBlock.LIVE))
+    assert station.counts == Counts(ok=len(times), implausible=1)
+
+
+def test_each_order_without_an_answer_doubles_the_wait_for_the_next() -> None:
+    link = link_to()
+    link.gatt.mute = True
+    link.run(40.0)
+    # Each is waited for 3 s; then its block rests for 2, 4, 8, 16 s.
+    assert [(time, register) for time, register, _ in link.gatt.orders] == [
+        (100.0, 0x97),
+        (103.0, 0x96),
+        (106.0, 0x97),
+        (110.0, 0x96),
+        (117.0, 0x97),
+        (129.0, 0x96),
+    ]
+    assert link.station.misses == 6
+    assert link.station.back_off == 30.0
 
 
 def test_the_repeated_device_information_answers_nothing() -> None:
@@ -132,7 +186,8 @@ def test_what_changes_much_is_said_twice() -> None:
 
 def test_silence_is_asked_into_and_then_the_connection_is_given_up() -> None:
     link = settled(link_to(idle=True))
-    since = link.now
+    since, framed = link.now, link.master.framed
+    assert framed is not None
     link.gatt.mute = True
     link.run(44.0)
     assert link.availability(since) == [False]
@@ -142,7 +197,8 @@ def test_silence_is_asked_into_and_then_the_connection_is_given_up() -> None:
     assert gaps == sorted(gaps), "each time it waits longer"
     assert not link.anew
     link.run(2.0)
-    assert len(link.anew) == 1, "the text of the module proves nothing"
+    # The text of the module proves nothing.
+    assert link.anew == [pytest.approx(framed + 45)]
     link.gatt.mute = False
     link.run(10.0)
     assert link.availability(since) == [False, True]
@@ -150,10 +206,13 @@ def test_silence_is_asked_into_and_then_the_connection_is_given_up() -> None:
 
 def test_a_stream_that_stops_is_started_anew() -> None:
     link = settled(link_to())
-    since = link.now
+    since, framed = link.now, link.master.framed
+    assert framed is not None
     link.gatt.stop()
     link.run(7.0)
-    assert 0x96 in link.orders(since)
+    ((asked, register, _),) = [o for o in link.gatt.orders if o[0] >= since]
+    assert register == 0x96
+    assert asked == pytest.approx(framed + 5)
     assert link.updates("live", since)
     assert link.availability(since) == []
 
@@ -184,7 +243,8 @@ def test_a_connection_that_ends_leaves_nothing_under_way() -> None:
 def test_a_pack_that_nobody_knows_appears_once() -> None:
     link = settled(link_to(known=False))
     link.run(30.0)
-    assert [e for _, e in link.of_type(Appeared)] == [Appeared(ADDRESS)]
+    # It is stored with every pack that was added over Bluetooth.
+    assert [e for _, e in link.of_type(Appeared)] == [Appeared(0)]
     assert settled(link_to()).of_type(Appeared) == []
 
 
@@ -262,9 +322,7 @@ def test_logs_and_orders_of_others_are_no_answers() -> None:
     log[-1] = sum(log[:-1]) % 256
     before = dict(link.values)
     link.master.advance(link.now, bytes(log))
-    link.master.advance(
-        link.now, bytes.fromhex("AA5590EBC8010100000000000000000000000044")
-    )
+    link.master.advance(link.now, READY)
     link.master.advance(
         link.now, bytes.fromhex("AA5590EB9700000000000000000000000000" + "0011")
     )

@@ -10,10 +10,13 @@ from custom_components.jkbms.protocol.layout import Layout, recognise
 from custom_components.jkbms.protocol.masking import Message, Piece
 from simulator import PASSWORD, PIN
 from simulator.ble import Generation, Glue
+from tests.captures import frames
 
 from .rig import link_to, settled
 
 READY: Final = Order(0xC8, b"\x01").encode()
+LIVE: Final = next(c.data[:300] for c in frames() if c.id == "syssi-24s-v10-cell")
+REST: Final = LIVE[150:]
 
 
 def shown(*pieces: Piece) -> list[Message]:
@@ -42,8 +45,7 @@ def test_names_numbers_and_passwords_are_in_no_message(
         assert secret not in text
         assert secret[:4] not in text
     assert len(text) == len(b"".join(link.heard))
-    frames = [message for message in told if message.frame]
-    assert all(recognise(m.data) for m in frames)
+    assert all(recognise(m.data) for m in told if m.frame)
     assert not any(message.damaged for message in told)
 
 
@@ -68,13 +70,31 @@ def test_an_order_of_somebody_else_may_hold_a_name() -> None:
     assert len(told.data) == 20
 
 
-def test_a_rest_is_told_when_its_end_will_not_come() -> None:
-    link = settled(link_to())
-    live = next(p for p in link.heard if p[4:5] == b"\x02")
-    for last in (Piece(9.0, False, READY), Piece(0.1, False, b"", opened=True)):
-        told = shown(Piece(0.0, False, live[:100]), last)
-        assert told[0].damaged
-        assert len(told[0].data) == 100
+@pytest.mark.parametrize(
+    ("last", "joined"),
+    [
+        (Piece(2.5, False, REST), True),
+        (Piece(2.75, False, REST), False),
+        (Piece(0.75, False, REST, opened=True), False),
+    ],
+)
+def test_a_rest_joins_what_came_within_two_seconds_on_the_same_connection(
+    last: Piece, joined: bool
+) -> None:
+    told = shown(Piece(0.5, False, LIVE[:150]), last)
+    if joined:
+        assert [(m.time, m.frame, m.sent) for m in told] == [(2.5, True, False)]
+        return
+    assert [(m.time, len(m.data)) for m in told] == [(0.5, 150), (last.time, 150)]
+    assert all(m.damaged and not m.sent for m in told)
+
+
+def test_a_connection_that_opens_ends_what_was_held() -> None:
+    masker = BleMasker()
+    assert list(masker.feed(Piece(0.5, False, LIVE[:100]))) == []
+    (told,) = masker.feed(Piece(0.75, False, b"", opened=True))
+    assert (told.time, told.damaged, len(told.data)) == (0.5, True, 100)
+    assert list(masker.flush()) == []
 
 
 def test_numbers_of_the_oldest_boards_that_look_like_text_are_shown() -> None:

@@ -137,6 +137,16 @@ def test_what_is_held_belongs_to_its_connection() -> None:
     assert framer.feed(LIVE) == [Frame(LIVE)]
 
 
+def test_every_connection_may_begin_in_the_middle_of_a_frame() -> None:
+    framer = Framer()
+    for _ in range(3):
+        framer.feed(LIVE[150:])
+        framer.feed(LIVE)
+        assert not framer.noisy
+        framer.clear()
+    assert framer.discarded == 450
+
+
 def test_a_frame_of_an_unknown_kind_and_a_damaged_order_are_lost() -> None:
     assert types(fed(build_frame(0x09, bytes(293)))) == ["Lost"]
     assert types(fed(READY[:-1] + b"\0")) == ["Lost"]
