@@ -76,6 +76,26 @@ def test_an_ack_far_behind_a_frame_is_not_its_own() -> None:
     assert heard(LIVE, far, ack(5)) == [Attributed(LIVE, None), far, ack(5)]
 
 
+@pytest.mark.parametrize("block", Block)
+def test_an_ack_with_another_address_than_the_request_names_nobody(
+    block: Block,
+) -> None:
+    frame = frame_of(pack(address=2), block)
+    assert senders(trigger(2, block), frame, ack(3, block)) == [(None, False)]
+    assert senders(trigger(2, block), frame, STRAY, ack(3, block)) == [(None, False)]
+    # What was asked before and answered has no say in it.
+    asked = (trigger(2, block), frame, ack(2, block))
+    assert senders(*asked, frame, ack(3, block)) == [(2, True), (3, True)]
+
+
+def test_a_master_speaks_behind_a_request_that_nobody_answered() -> None:
+    assert senders(trigger(15, Block.LIVE), LIVE, ack(0)) == [(0, True)]
+    request = trigger(15, Block.SETTINGS)
+    own = ack(0, Block.SETTINGS)
+    assert senders(request, SETTINGS_OF_0, own) == [(0, True)]
+    assert senders(request, SETTINGS_OF_3, own) == [(None, False)]
+
+
 def test_without_an_ack_the_request_before_names_the_sender() -> None:
     assert senders(trigger(4, Block.LIVE), LIVE) == [(4, False)]
     assert senders(trigger(4, Block.LIVE), STRAY, LIVE, trigger(5, Block.LIVE)) == [

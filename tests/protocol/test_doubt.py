@@ -11,6 +11,7 @@ from custom_components.jkbms.protocol.datum import BLOCK_OF_TYPE, Block
 from custom_components.jkbms.protocol.doubt import BELIEVED_AFTER, power_fits
 from custom_components.jkbms.protocol.fields import CURRENT, STATE_OF_CHARGE
 from custom_components.jkbms.protocol.frames import Frame, sum8
+from custom_components.jkbms.protocol.layout import Layout
 from custom_components.jkbms.protocol.plausibility import Implausible
 from custom_components.jkbms.protocol.state import BmsState, Update
 from tests.captures import Capture, bus_streams, frames
@@ -411,3 +412,24 @@ def test_damage_that_the_sum_misses_is_seldom_believed(
         shown = {k for k in before if k not in ("device_runtime", "power_on_count")}
         passed += any(state.values[key] != before[key] for key in shown)
     assert passed <= share * 400
+
+
+@pytest.mark.parametrize(
+    "capture",
+    [one for one in frames() if one.data[4] == 2 and one.checksum_ok],
+    ids=lambda one: one.id,
+)
+def test_boards_of_all_kinds_are_looked_at_closely_on_a_noisy_line(
+    capture: Capture,
+) -> None:
+    # The oldest boards tell no state of charge, and others lack probes.
+    state = BmsState(layouts=frozenset(Layout))
+    for now in (0.0, 1.0, 2.0):
+        state.take_frame(Frame(capture.data[:300]), Block.LIVE, now, noisy=True)
+    changed = bytearray(capture.data[:300])
+    changed[6] ^= 1
+    changed[-1] = sum8(bytes(changed))
+    for now in (3.0, 4.0, 5.0):
+        update = state.take_frame(Frame(bytes(changed)), Block.LIVE, now, noisy=True)
+    assert state.frames[Block.LIVE] == bytes(changed)
+    assert update is not None

@@ -81,6 +81,7 @@ class Attributor:
     def _attribute(self, frame: Frame, ack: Ack | None) -> Attributed:
         if ack is not None:
             fits = TYPE_OF_TRIGGER.get(ack.register) == frame.type
+            fits = fits and self._was_asked(frame, ack.address)
             return Attributed(frame, ack.address if fits else None, fits)
         address: int | None = None
         if self._request is not None:
@@ -92,6 +93,18 @@ class Attributor:
         if frame.type == Block.SETTINGS.frame_type and _address_in(frame) != address:
             address = None
         return Attributed(frame, address)
+
+    def _was_asked(self, frame: Frame, address: int) -> bool:
+        """Tell whether who acknowledges may be who spoke.
+
+        A slave speaks when it is asked, a master also behind a request that nobody has
+        answered: its settings say then that they are its own.
+        """
+        if self._request is None or self._request.address == address:
+            return True
+        if address != MASTER:
+            return False
+        return frame.type != Block.SETTINGS.frame_type or _address_in(frame) == MASTER
 
 
 def _address_in(frame: Frame) -> int:

@@ -7,7 +7,7 @@ samples never agree is no exception; `state` forgets a rule that this BMS never 
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final, cast
+from typing import Final
 
 from .codecs import NUMBER, Flag
 from .continuity import keeps_time
@@ -62,11 +62,7 @@ _WARMTH_SLACK: Final = 0.25
 _MIRROR_STEP: Final = 0.15
 _CLOCK_STEP: Final = 1.1
 """Seconds by which two clocks of one BMS differ more or less than before."""
-_CHARGE: Final = (
-    STATE_OF_CHARGE.key,
-    CAPACITY_REMAINING.key,
-    FULL_CHARGE_CAPACITY.key,
-)
+_CHARGE: Final = (STATE_OF_CHARGE, CAPACITY_REMAINING, FULL_CHARGE_CAPACITY)
 _PROBES: Final = tuple(f"temperature_sensor_{n}" for n in (1, 2, 4, 5))
 _BALANCING_CURRENT: Final = "balancing_current"
 _POWER_ONS: Final = "power_on_count"
@@ -163,7 +159,10 @@ def _voltages(new: Values, old: Values) -> Iterator[str]:
     if isinstance(coarse, float) and told is not None and abs(told - coarse) > _COARSE:
         yield "coarse_voltage"
     for key, pick in _EXTREMES:
-        named = volts.get(cast("int", new[key]) + 1)
+        if not isinstance(index := new.get(key), int):
+            # The oldest boards name none.
+            continue
+        named = volts.get(index + 1)
         if named is None or abs(named - pick(volts.values())) > _EXTREME:
             yield key
 
@@ -178,9 +177,14 @@ def _charges(new: Values, old: Values, elapsed: float) -> Iterator[str]:
     for field in (CAPACITY_REMAINING, CYCLE_CAPACITY):
         if _beyond(_change(new, old, field.key), most):
             yield field.key
-    soc, left, full = (cast("float", new[key]) for key in _CHARGE)
-    # A BMS that has learnt no capacity tells nothing twice here.
-    if full and abs(100 * left / full - soc) > _SOC_STEP:
+    soc, left, full = (number(new, field) for field in _CHARGE)
+    # A BMS that has learnt no capacity, or tells none, tells nothing twice here.
+    if (
+        full
+        and left is not None
+        and soc is not None
+        and abs(100 * left / full - soc) > _SOC_STEP
+    ):
         yield STATE_OF_CHARGE.key
 
 
