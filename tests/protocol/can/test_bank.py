@@ -249,6 +249,41 @@ def test_what_cannot_be_true_makes_no_bank(
     assert named.listener.stations[BANK_ADDRESS].state.rejected == {reason: 1}
 
 
+@pytest.mark.parametrize(
+    ("changed", "believed"),
+    [
+        # 100 %.
+        ({"x355": "6400640000000000"}, True),
+        # 57.6 V is the limit: half of it, and a quarter more, can be.
+        ({"x356": "400B00002B010000"}, True),
+        ({"x356": "3F0B00002B010000"}, False),
+        ({"x356": "201C00002B010000"}, True),
+        ({"x356": "211C00002B010000"}, False),
+        # 150.0 V and 150.1 V.
+        ({"x351": "DC057C016C07C601", "x356": "983A00002B010000"}, True),
+        ({"x351": "DD057C016C07C601", "x356": "983A00002B010000"}, False),
+        # No current is allowed, either way.
+        ({"x351": "4002000000000000"}, True),
+        ({"x351": "40020000FFFF0000"}, False),
+        # -60 °C and 150 °C.
+        ({"x356": "52160000A8FD0000"}, True),
+        ({"x356": "521600009EFD0000"}, False),
+        ({"x356": "52160000DC050000"}, True),
+        ({"x356": "52160000E6050000"}, False),
+        # Cells that are all alike; 5.000 V and 5.001 V.
+        ({"x370": "1E001D00F50DF50D"}, True),
+        ({"x370": "1E001D0088138813"}, True),
+        ({"x370": "1E001D0089138813"}, False),
+    ],
+)
+def test_a_bank_is_believed_as_far_as_it_can_be(
+    changed: dict[str, str], believed: bool
+) -> None:
+    bus = Bus(cycle(PYLON, **changed), addresses=(BANK_ADDRESS,))
+    bus.run(5.0)
+    assert bus.listener.stations[BANK_ADDRESS].available is believed
+
+
 def test_a_bank_at_rest_may_say_0_volts() -> None:
     """The four packs of a public example (can.md 2.2)."""
     told = values(

@@ -261,7 +261,7 @@ def _judge_v1(values: Values) -> Implausible | None:
     if not extremes:
         return None
     highest, highest_cell, lowest, lowest_cell, _ = extremes
-    if not 0 <= lowest <= highest <= _MAX_CELL or not highest:
+    if not lowest <= highest <= _MAX_CELL or not highest:
         return Implausible.CELL_VOLTAGE
     if not {highest_cell, lowest_cell} <= _CELL_NUMBERS:
         return Implausible.CELL_VOLTAGE
