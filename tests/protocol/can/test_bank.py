@@ -12,7 +12,7 @@ from custom_components.jkbms.protocol.plausibility import Implausible
 from custom_components.jkbms.protocol.station import Appeared, Availability, Updated
 
 from ...captures import can_messages
-from .bus import Bus, Cycle, Pack, msg
+from .bus import Answers, Bus, Cycle, Pack, msg
 
 PYLON: Final = {
     0x351: "40027C016C07C601",
@@ -161,6 +161,21 @@ def test_the_state_of_a_growatt_bank_gives_the_current_its_sign(
     assert told["capacity_remaining"] == 43.0
     assert told["software_version"] == "15.38"
     assert "growatt_state" not in told
+
+
+@pytest.mark.parametrize("without", [(), (0x320, 0x321, 0x322, 0x323)])
+@pytest.mark.parametrize("every", [0.5, 0.8, 1.0, 1.2])
+def test_a_growatt_bank_that_is_asked_now_and_then_is_known(
+    every: float, without: tuple[int, ...]
+) -> None:
+    """Between two answers it says nothing; some do not send all that a JK does."""
+    said = [msg(code, data) for code, data in GROWATT.items() if code not in without]
+    bus = Bus(Answers(said, every), addresses=(BANK_ADDRESS,))
+    bus.run(10.0)
+    station = bus.listener.stations[BANK_ADDRESS]
+    assert station.available
+    assert station.features is not None
+    assert station.state.values["total_voltage"] == 57.07
 
 
 def test_the_capacity_of_another_maker_is_left_open() -> None:
@@ -333,6 +348,19 @@ def test_a_message_too_short_for_its_dialect_is_dropped() -> None:
     assert station.counts.damaged == 1
     assert "max_temperature" not in station.state.values
     assert bus.listener.malformed > 5
+
+
+def test_a_message_too_short_is_dropped_when_the_dialect_is_known_already() -> None:
+    bus = Bus(cycle(GROWATT, x319=""), addresses=(BANK_ADDRESS,))
+    bus.run(6.0)
+    bus.hear(msg(0x319, "C00D"))
+    bus.run(6.0)
+    assert bus.listener.malformed == 1
+    assert bus.listener.stations[BANK_ADDRESS].available
+    assert "charge_enabled" not in known(bus.values(BANK_ADDRESS))
+    bus.senders.append(cycle({0x319: GROWATT[0x319]}))
+    bus.run(6.0)
+    assert bus.values(BANK_ADDRESS)["charge_enabled"] is True
 
 
 def test_what_is_added_to_a_dialect_later_is_read_as_its_own() -> None:
