@@ -111,7 +111,9 @@ class PackStation(CanStation):
         if not self.enough(fresh):
             return False
         # Version 1 is told by what does not come: a whole cycle went by.
-        return waited or (fresh >= _PERIODIC and self._sum_fits())
+        # After a pause the sum may be that of cells from before it.
+        periodic = _PERIODIC | (self.slots.keys() & _CELL_FRAMES)
+        return waited or (fresh >= periodic and self._sum_fits())
 
     @override
     def enough(self, ids: AbstractSet[int]) -> bool:
