@@ -121,7 +121,21 @@ class Cycle:
             yield self.said[step // self.every % len(self.said)]
 
 
-type Sender = Pack | Cycle
+@dataclass
+class Answers:
+    """A bank that says all its messages at once, whenever its inverter asks."""
+
+    said: list[CanMessage]
+    every: float
+    """Seconds from one question to the next."""
+
+    def messages(self, step: int) -> Iterator[CanMessage]:
+        """Yield what it says in a step of the bus."""
+        if step % round(self.every / TICK) == 0:
+            yield from self.said
+
+
+type Sender = Pack | Cycle | Answers
 
 
 class Bus:

@@ -12,7 +12,7 @@ from custom_components.jkbms.protocol.plausibility import Implausible
 from custom_components.jkbms.protocol.station import Appeared, Availability, Updated
 
 from ...captures import can_messages
-from .bus import Bus, Cycle, Pack, msg
+from .bus import Answers, Bus, Cycle, Pack, msg
 
 PYLON: Final = {
     0x351: "40027C016C07C601",
@@ -163,6 +163,21 @@ def test_the_state_of_a_growatt_bank_gives_the_current_its_sign(
     assert "growatt_state" not in told
 
 
+@pytest.mark.parametrize("without", [(), (0x320, 0x321, 0x322, 0x323)])
+@pytest.mark.parametrize("every", [0.5, 0.8, 1.0, 1.2])
+def test_a_growatt_bank_that_is_asked_now_and_then_is_known(
+    every: float, without: tuple[int, ...]
+) -> None:
+    """Between two answers it says nothing; some do not send all that a JK does."""
+    said = [msg(code, data) for code, data in GROWATT.items() if code not in without]
+    bus = Bus(Answers(said, every), addresses=(BANK_ADDRESS,))
+    bus.run(10.0)
+    station = bus.listener.stations[BANK_ADDRESS]
+    assert station.available
+    assert station.features is not None
+    assert station.state.values["total_voltage"] == 57.07
+
+
 def test_the_capacity_of_another_maker_is_left_open() -> None:
     told = values(cycle(GROWATT, x320="47570F2600000000"))
     assert not {"capacity_remaining", "full_charge_capacity"} & known(told)
@@ -249,6 +264,41 @@ def test_what_cannot_be_true_makes_no_bank(
     assert named.listener.stations[BANK_ADDRESS].state.rejected == {reason: 1}
 
 
+@pytest.mark.parametrize(
+    ("changed", "believed"),
+    [
+        # 100 %.
+        ({"x355": "6400640000000000"}, True),
+        # 57.6 V is the limit: half of it, and a quarter more, can be.
+        ({"x356": "400B00002B010000"}, True),
+        ({"x356": "3F0B00002B010000"}, False),
+        ({"x356": "201C00002B010000"}, True),
+        ({"x356": "211C00002B010000"}, False),
+        # 150.0 V and 150.1 V.
+        ({"x351": "DC057C016C07C601", "x356": "983A00002B010000"}, True),
+        ({"x351": "DD057C016C07C601", "x356": "983A00002B010000"}, False),
+        # No current is allowed, either way.
+        ({"x351": "4002000000000000"}, True),
+        ({"x351": "40020000FFFF0000"}, False),
+        # -60 °C and 150 °C.
+        ({"x356": "52160000A8FD0000"}, True),
+        ({"x356": "521600009EFD0000"}, False),
+        ({"x356": "52160000DC050000"}, True),
+        ({"x356": "52160000E6050000"}, False),
+        # Cells that are all alike; 5.000 V and 5.001 V.
+        ({"x370": "1E001D00F50DF50D"}, True),
+        ({"x370": "1E001D0088138813"}, True),
+        ({"x370": "1E001D0089138813"}, False),
+    ],
+)
+def test_a_bank_is_believed_as_far_as_it_can_be(
+    changed: dict[str, str], believed: bool
+) -> None:
+    bus = Bus(cycle(PYLON, **changed), addresses=(BANK_ADDRESS,))
+    bus.run(5.0)
+    assert bus.listener.stations[BANK_ADDRESS].available is believed
+
+
 def test_a_bank_at_rest_may_say_0_volts() -> None:
     """The four packs of a public example (can.md 2.2)."""
     told = values(
@@ -298,6 +348,19 @@ def test_a_message_too_short_for_its_dialect_is_dropped() -> None:
     assert station.counts.damaged == 1
     assert "max_temperature" not in station.state.values
     assert bus.listener.malformed > 5
+
+
+def test_a_message_too_short_is_dropped_when_the_dialect_is_known_already() -> None:
+    bus = Bus(cycle(GROWATT, x319=""), addresses=(BANK_ADDRESS,))
+    bus.run(6.0)
+    bus.hear(msg(0x319, "C00D"))
+    bus.run(6.0)
+    assert bus.listener.malformed == 1
+    assert bus.listener.stations[BANK_ADDRESS].available
+    assert "charge_enabled" not in known(bus.values(BANK_ADDRESS))
+    bus.senders.append(cycle({0x319: GROWATT[0x319]}))
+    bus.run(6.0)
+    assert bus.values(BANK_ADDRESS)["charge_enabled"] is True
 
 
 def test_what_is_added_to_a_dialect_later_is_read_as_its_own() -> None:

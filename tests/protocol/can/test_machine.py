@@ -247,6 +247,30 @@ def test_version_1_is_judged_without_cells(
     assert bus.listener.stations[0].state.rejected == {reason: 1}
 
 
+@pytest.mark.parametrize(
+    ("cells", "believed"),
+    [
+        ([3300] * 16, True),
+        ([5000] * 16, True),
+        ([5001] + [5000] * 15, False),
+    ],
+)
+def test_cells_of_version_1_are_believed_up_to_5_volts(
+    cells: list[int], believed: bool
+) -> None:
+    bus = Bus(Pack(v1=True, cells=cells), addresses=(0,))
+    bus.run(6.0)
+    assert bus.listener.stations[0].available is believed
+
+
+def test_a_cell_of_version_1_may_have_no_voltage_left() -> None:
+    bus = Bus(Pack(v1=True, mute={0x4F4}, volts=495), addresses=(0,))
+    bus.senders.append(Cycle([msg(0x4F4, "E40C010000100000")]))
+    bus.run(6.0)
+    assert bus.values()["min_cell_voltage"] == 0.0
+    assert bus.values()["delta_cell_voltage"] == 3.3
+
+
 def test_extremes_of_temperature_are_in_their_order() -> None:
     bus = Bus(Pack(v1=True, mute={0x5F4}), addresses=(0,))
     wrong = Cycle([msg(0x5F4, "4801490047000000")], every=20)
@@ -413,6 +437,15 @@ def test_an_update_names_only_what_has_changed() -> None:
     events = updates(bus.run(4.0))
     assert [e.update.block for e in events] == [Block.LIVE]
     assert events[0].update.changed == {"current", "power", "charging_power"}
+
+
+def test_what_was_told_is_counted() -> None:
+    bus, _ = running()
+    # The run time goes on: there is something new to tell each time.
+    assert len(updates([event for _, event in bus.events])) >= 2
+    bus.run(20.0)
+    told = len(updates([event for _, event in bus.events]))
+    assert bus.listener.stations[0].counts.ok == told
 
 
 def test_nothing_new_is_no_update() -> None:

@@ -1,9 +1,12 @@
 """What stops and who falls silent: a message, a pack, the bus, the link."""
 
+import pytest
+
+from custom_components.jkbms.protocol.can.machine import CanListener
 from custom_components.jkbms.protocol.fields import MOS_TEMPERATURE
 from custom_components.jkbms.protocol.station import Appeared, Availability, Updated
 
-from .bus import Bus, Pack, msg
+from .bus import TICK, Bus, Pack, msg
 from .test_machine import came, running, updates, went
 
 
@@ -20,6 +23,32 @@ def test_a_message_that_stops_makes_its_values_unknown_while_others_go_on() -> N
     bus.run(6.0)
     assert bus.values()[MOS_TEMPERATURE.key] == 30
     assert bus.values()["current"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("code", "key", "seconds"),
+    [
+        (0x18E028F4, "cell_voltage_1", 7.5),
+        (0x18F228F4, MOS_TEMPERATURE.key, 5.0),
+        (0x18F528F4, "charging", 3.0),
+        (0x2F4, "current", 3.0),
+    ],
+)
+def test_a_message_has_stopped_after_five_periods_and_not_before_three_seconds(
+    code: int, key: str, seconds: float
+) -> None:
+    pack = Pack()
+    bus = Bus(pack, addresses=(0,), interval=0.1)
+    bus.run(6.0)
+    slot = bus.listener.stations[0].slots[code]
+    while slot.heard != bus.now:
+        bus.run(TICK)
+    pack.mute = {code}
+    bus.run(seconds - TICK)
+    assert bus.values()[key] is not None
+    # Seen with the next message of another kind.
+    bus.run(0.2)
+    assert bus.values()[key] is None
 
 
 def test_cells_that_stop_leave_the_voltage_in_tenths() -> None:
@@ -79,6 +108,15 @@ def test_who_spoke_a_little_and_is_no_pack_is_forgotten() -> None:
     assert bus.listener.advance(bus.now).wake == float("inf")
 
 
+@pytest.mark.parametrize(("seconds", "forgotten"), [(29.9, False), (30.0, True)])
+def test_who_spoke_a_little_is_forgotten_after_30_seconds(
+    seconds: float, forgotten: bool
+) -> None:
+    listener = CanListener(())
+    listener.advance(0.0, [msg(0x2F4, "1302b20f51000000")])
+    assert (listener.advance(seconds).wake == float("inf")) is forgotten
+
+
 def test_a_short_silence_makes_nothing_unknown() -> None:
     bus, pack = running()
     sender = bus.senders.pop()
@@ -88,6 +126,20 @@ def test_a_short_silence_makes_nothing_unknown() -> None:
     changed = [e.update.changed for e in updates(bus.run(8.0))]
     assert changed[0] == {"current", "power", "charging_power", "total_runtime"}
     assert None not in (bus.values()["cell_voltage_1"], bus.values()["max_temperature"])
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 4.0, 6.0, 12.0])
+def test_after_a_pause_nothing_is_told_before_everything_was_said_again(
+    seconds: float,
+) -> None:
+    for phase in (0, 5, 10, 18):
+        bus, pack = running()
+        bus.run(phase * TICK)
+        bus.senders.clear()
+        bus.run(seconds)
+        bus.senders.append(pack)
+        told = [e.update.changed for e in updates(bus.run(6.0))]
+        assert set().union(*told) == {"total_runtime"}
 
 
 def test_a_pack_that_is_not_believed_any_more_goes() -> None:

@@ -61,6 +61,13 @@ def test_a_bank_is_told_with_its_dialect(
     assert survey.counts["inverter"] == 6
 
 
+def test_nothing_is_known_before_the_end_of_listening() -> None:
+    survey = CanSurvey()
+    survey.hear(Pack().messages(19))
+    assert (survey.dialect, survey.packs, survey.clashing) == (None, (), ())
+    assert survey.counts["messages"] > 0
+
+
 def test_silence_is_silence() -> None:
     survey, finding = heard()
     assert finding is CanFinding.SILENCE

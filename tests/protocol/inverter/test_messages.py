@@ -228,13 +228,24 @@ def test_a_limit_is_never_rounded_to_more() -> None:
     assert layout.encode(said, 8) == bytes.fromhex("2802E703E803C101")
 
 
-@pytest.mark.parametrize(("amperes", "raw"), [(1e9, "FF7F"), (-1e9, "0080")])
+@pytest.mark.parametrize(
+    ("language", "code", "key", "value", "raw"),
+    [
+        (Language.DEYE, 0x356, "current", 3276.8, "0000FF7F00000000"),
+        (Language.DEYE, 0x356, "current", 1e9, "0000FF7F00000000"),
+        (Language.DEYE, 0x356, "current", -3276.9, "0000008000000000"),
+        (Language.DEYE, 0x371, "min_voltage_cell", 65535, "000000000000FFFF"),
+        (Language.DEYE, 0x371, "min_voltage_cell", 65536, "000000000000FFFF"),
+        (Language.DEYE, 0x371, "min_voltage_cell", -1, "0000000000000000"),
+        (Language.GROWATT, 0x312, "modules_total", 256, "00000000FF000000"),
+        (Language.GROWATT, 0x314, "charging_cycles", 70_000, "000000000000FFFF"),
+    ],
+)
 def test_a_number_that_does_not_fit_is_the_nearest_that_does(
-    amperes: float, raw: str
+    language: Language, code: int, key: str, value: float, raw: str
 ) -> None:
-    layout = frame_of(Language.DEYE, 0x356).layout
-    data = layout.encode(Decoded({"current": amperes}), 8)
-    assert data[2:4] == bytes.fromhex(raw)
+    layout = frame_of(language, code).layout
+    assert layout.encode(Decoded({key: value}), 8) == bytes.fromhex(raw)
 
 
 def test_what_is_unknown_is_left_empty() -> None:

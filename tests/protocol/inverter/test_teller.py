@@ -285,6 +285,17 @@ def test_growatt_is_answered_and_never_spoken_to_first() -> None:
     assert ear.run(5.0) == []
 
 
+@pytest.mark.parametrize(("amperes", "state"), [(0.0, 1), (12.0, 2), (-12.0, 3)])
+def test_growatt_hears_what_the_bank_does(amperes: float, state: int) -> None:
+    ear = Ear(Language.GROWATT)
+    ear.packs = [{"number": 1, "amperes": amperes}]
+    ear.give()
+    ear.run(LISTEN_FOR + 1)
+    ear.teller.hear([QUESTION], ear.now)
+    limits = next(m for _, m in ear.run(1.0) if m.id == 0x311)
+    assert limits.data[7] & 0b11 == state
+
+
 def test_growatt_hears_of_a_trip_with_its_next_question() -> None:
     ear = Ear(Language.GROWATT)
     ear.run(LISTEN_FOR + 1)

@@ -149,7 +149,11 @@ class CanListener:
             self.malformed += 1
             return
         slot = self._slots[code] = self._station(address, now).slot(frame)
-        slot.take(data, now)
+        # A bank whose language is known has a message of more bytes there.
+        if slot.frame.fits(len(data)):
+            slot.take(data, now)
+        else:
+            self.malformed += 1
 
     def _station(self, address: int, now: float) -> CanStation:
         """Return who speaks, and look at it when it has begun to."""
@@ -180,14 +184,14 @@ class CanListener:
         return Step(b"", self._wake, tuple(events))
 
     def _look_at(self, station: CanStation, now: float, events: list[Event]) -> None:
-        station.tick(now)
+        pause_at = station.tick(now)
         if station.available and now >= station.gone_at():
             station.available = False
             events.append(Availability(station.address, False))
         if not station.available and station.silent(now):
             self._forget(station)
             return
-        station.due = now + _LOOK
+        station.due = min(now + _LOOK, pause_at)
         if station.has_news and now >= station.publish_at - _TOLERANCE:
             self._update(station, now, events)
         if station.available:

@@ -111,7 +111,9 @@ class PackStation(CanStation):
         if not self.enough(fresh):
             return False
         # Version 1 is told by what does not come: a whole cycle went by.
-        return waited or (fresh >= _PERIODIC and self._sum_fits())
+        # After a pause the sum may be that of cells from before it.
+        periodic = _PERIODIC | (self.slots.keys() & _CELL_FRAMES)
+        return waited or (fresh >= periodic and self._sum_fits())
 
     @override
     def enough(self, ids: AbstractSet[int]) -> bool:
@@ -261,7 +263,7 @@ def _judge_v1(values: Values) -> Implausible | None:
     if not extremes:
         return None
     highest, highest_cell, lowest, lowest_cell, _ = extremes
-    if not 0 <= lowest <= highest <= _MAX_CELL or not highest:
+    if not lowest <= highest <= _MAX_CELL or not highest:
         return Implausible.CELL_VOLTAGE
     if not {highest_cell, lowest_cell} <= _CELL_NUMBERS:
         return Implausible.CELL_VOLTAGE

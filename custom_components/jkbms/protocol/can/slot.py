@@ -217,7 +217,6 @@ class Slot[Owner]:
         self.data = self._settled = self._other = None
         self._returns = 0
         self.said = self._held = None
-        self._believed = _NEVER
 
     def read_anew(self) -> None:
         """Look at the last message again, as if for the first time."""

@@ -27,6 +27,9 @@ _CLASHES: Final = 3
 _CLASHES_WITHIN: Final = 10.0
 _TRUST_AFTER: Final = 3.0
 """Seconds; two packs at one address show it every second."""
+_PAUSE: Final = FULL_SET / 2
+"""Seconds; a bank that is silent until its inverter asks again makes none (can.md 2.3).
+No message counts as stopped so soon."""
 _NEVER: Final = float("-inf")
 HEARD: Final = frozenset({Block.LIVE})
 """Nobody can ask for settings or device info on CAN (can.md 1.3)."""
@@ -142,21 +145,23 @@ class CanStation(Station):
             return True
         return now - self.heard >= self.gone_after
 
-    def tick(self, now: float) -> None:
-        """Take note of how it speaks."""
+    def tick(self, now: float) -> float:
+        """Take note of how it speaks; return when a silence becomes a pause, if it does."""
         before = _NEVER if self.heard is None else self.heard
         fresh = [slot.heard for slot in self.slots.values() if slot.heard > before]
         if fresh:
             if self._quiet:
                 self._since = min(fresh)
             self.heard = max(fresh)
-        self._quiet = not fresh
+        pause_at = before + _PAUSE
+        self._quiet = not fresh and (self._quiet or now >= pause_at)
         times = self._clashes
         self.clashing = (
             len(times) == _CLASHES
             and times[-1] - times[0] <= _CLASHES_WITHIN
             and now - times[-1] < _CLASHES_WITHIN
         )
+        return float("inf") if fresh or self._quiet else pause_at
 
     @override
     def gone_at(self) -> float:
