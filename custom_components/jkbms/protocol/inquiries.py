@@ -145,15 +145,15 @@ class Inquirer:
 
     def next(
         self, stations: Mapping[int, Station], master_heard: float | None, now: float
-    ) -> bytes:
+    ) -> WriteRequest | None:
         """Return the request to send now, if any."""
         if master_heard is None or now - master_heard > _MASTER_WITHIN:
-            return b""
+            return None
         if not self._last_byte + QUIET <= now <= self._latest(now):
-            return b""
+            return None
         station = self._choose(stations.values(), now)
         if station is None:
-            return b""
+            return None
         request = trigger(station.address, Block.DEVICE)
         self._pending = _Pending(request)
         self._sent = (now, request)
@@ -162,7 +162,7 @@ class Inquirer:
         self._last_byte = now
         self._line.until = now + _BETWEEN
         self.counts.asked += 1
-        return request.encode()
+        return request
 
     def wake(self, now: float) -> Iterator[float]:
         """Yield when there may be something to do."""

@@ -101,10 +101,18 @@ class Listener:
         else:
             self._rest(now, events)
         events += self._departures(now)
-        send = b""
-        if self.inquirer is not None:
-            send = self.inquirer.next(self.stations, self.master_heard, now)
+        send = self._ask(now, events)
         return Step(send, self._wake(now), tuple(events))
+
+    def _ask(self, now: float, events: list[Event]) -> bytes:
+        """Return what is asked beside the master, if anything; the answer is to that."""
+        if self.inquirer is None:
+            return b""
+        request = self.inquirer.next(self.stations, self.master_heard, now)
+        if request is None:
+            return b""
+        self._take([request], now, events)
+        return request.encode()
 
     def _rest(self, now: float, events: list[Event]) -> None:
         """Take in what is still held, once it is clear that nothing more follows."""
