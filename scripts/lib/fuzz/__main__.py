@@ -10,12 +10,10 @@ import sys
 from typing import Final
 
 from .seeds import ROOT, seeds_of
+from .targets import TARGETS
 
 _KEPT: Final = ROOT / ".fuzz"
-NAMES: Final = (
-    *("rs485", "ble", "ttl", "records", "block", "ttl_content", "listener", "master"),
-    *("registers", "bluetooth", "older", "survey", "can", "stored", "recording"),
-)
+_CHILD: Final = ROOT / "scripts" / "lib" / "standalone.py"
 _LONGEST: Final = 4096
 _MEMORY: Final = 1024
 """MB; what takes more gathers without an end."""
@@ -24,7 +22,9 @@ _SLOWEST: Final = 20
 _RUNS: Final = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 _COVERED: Final = re.compile(r"cov: (\d+)")
 _FOUND: Final = re.compile(r"Test unit written to (\S+)")
-_RAISED: Final = re.compile(r"^(?:Exception|[\w.]+(?:Error|Violation)): .*$", re.MULTILINE)
+_RAISED: Final = re.compile(
+    r"^(?:Exception|[\w.]+(?:Error|Violation)): .*$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +52,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "names",
         nargs="*",
-        choices=[[], *NAMES],
+        choices=[[], *TARGETS],
         metavar="TARGET",
-        help=f"{', '.join(NAMES)}; all unless told",
+        help=f"{', '.join(TARGETS)}; all unless told",
     )
     options.add_argument(
         "--seconds", type=int, default=60, help="for each (default: %(default)s)"
@@ -79,7 +79,7 @@ def fuzz(name: str, seconds: int, seed: int, kept: Path = _KEPT) -> Result:
         "print_final_stats": 1,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.lib.fuzz.one", name]
+        [sys.executable, str(_CHILD), "fuzz.one", name]
         + [f"-{option}={value}" for option, value in told.items()]
         + [str(corpus)],
         cwd=ROOT,
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Feed what the arguments describe; 1 if anything failed."""
     options = parser().parse_args(arguments)
     results = [
-        fuzz(name, options.seconds, options.seed) for name in options.names or NAMES
+        fuzz(name, options.seconds, options.seed) for name in options.names or TARGETS
     ]
     print("\n".join(table(results)))
     return int(any(one.found for one in results))

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, Final
 
 from custom_components.jkbms.protocol.ble import stream as ble_stream
+from custom_components.jkbms.protocol.ble.frames import Order
 from custom_components.jkbms.protocol.ble.machine import BleMaster
 from custom_components.jkbms.protocol.ble.masking import BleMasker
 from custom_components.jkbms.protocol.can import inverter, native
@@ -113,8 +114,7 @@ def ble(data: bytes) -> None:
     told = 0
     items = [item for part in parts(data) for item in framer.feed(part)]
     for item in (*items, *framer.flush()):
-        order = isinstance(item, ble_stream.Order)
-        told += len(item.encode() if order else item.data)  # type: ignore[union-attr]  # `order` says which it is
+        told += len(item.encode() if isinstance(item, Order) else item.data)
     _holds(told == len(data[1:]), "bytes were lost or invented")
     for number, part in enumerate(parts(data)):
         list(masker.feed(Piece(_PIECE_TIME * number, False, part)))
@@ -175,6 +175,9 @@ def _driven(machine: Any, heard: Iterable[Any], silence: Any) -> None:
         step = machine.advance(now, silence)
         spins = spins + 1 if step.wake <= now else 0
         _holds(spins < _SPINS, "it does not let time pass")
+        if step.anew:
+            machine.disconnected(now)
+            machine.connected(now)
         now = max(now, min(step.wake, end))
     machine.disconnected(now)
     for station in machine.stations.values():
