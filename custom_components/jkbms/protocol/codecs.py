@@ -60,7 +60,7 @@ class Scaled(Codec[float]):
 
 @dataclass(frozen=True, slots=True)
 class Single(Codec[float]):
-    """A floating point number of the oldest boards (ble.md 5.3); `factor` makes it our unit."""
+    """A floating point number; `factor` makes it our unit. What is no number is unknown."""
 
     factor: float = 1.0
     digits: int = 4
@@ -161,7 +161,7 @@ I8: Final = Scaled("b")
 U16: Final = Scaled("H")
 U32: Final = Scaled("I")
 I32: Final = Scaled("i")
-F32: Final = Scaled("f")
+F32: Final = Single("f", digits=6)
 U16_MILLI: Final = Scaled("H", 1000)
 U32_MILLI: Final = Scaled("I", 1000)
 I16_MILLI: Final = Scaled("h", 1000)
