@@ -1,5 +1,6 @@
 """A listener on a simulated bus that a BMS asks."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
@@ -24,7 +25,10 @@ class Heard:
         random = Random(seed)
         end = self.now + seconds
         wake = self.now
+        turns = Counter[float]()
         while self.now < end:
+            turns[self.now] += 1
+            assert turns[self.now] < 100, "the listener does not let time pass"
             due = self.line.due()
             self.now = max(self.now, min(wake, end if due is None else due))
             data = bytearray(b"".join(self.line.collect(self.now)))
