@@ -1,6 +1,5 @@
 """A listener on a simulated bus that a BMS asks."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
@@ -8,6 +7,8 @@ from custom_components.jkbms.protocol.listener import Listener
 from custom_components.jkbms.protocol.pacing import SERIAL
 from custom_components.jkbms.protocol.station import Event
 from simulator import Bank, MasterLine, Speed, parse_fault
+
+from .happening import Turns
 
 
 @dataclass
@@ -25,10 +26,9 @@ class Heard:
         random = Random(seed)
         end = self.now + seconds
         wake = self.now
-        turns = Counter[float]()
+        turns = Turns()
         while self.now < end:
-            turns[self.now] += 1
-            assert turns[self.now] < 100, "the listener does not let time pass"
+            turns.take(self.now)
             due = self.line.due()
             self.now = max(self.now, min(wake, end if due is None else due))
             data = bytearray(b"".join(self.line.collect(self.now)))
