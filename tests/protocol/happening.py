@@ -2,8 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Final
 
 from custom_components.jkbms.protocol.station import Event
+
+_MOST_TURNS: Final = 100
+
+
+class Turns:
+    """Fails where a machine wants to be called again and again without time passing."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._now = float("-inf")
+        self._turns = 0
+
+    def take(self, now: float) -> None:
+        """Count one turn at a time."""
+        self._turns = self._turns + 1 if now == self._now else 1
+        self._now = now
+        assert self._turns < _MOST_TURNS, "the machine does not let time pass"
 
 
 class Happening(ABC):

@@ -8,6 +8,8 @@ from custom_components.jkbms.protocol.pacing import SERIAL
 from custom_components.jkbms.protocol.station import Event
 from simulator import Bank, MasterLine, Speed, parse_fault
 
+from .happening import Turns
+
 
 @dataclass
 class Heard:
@@ -24,7 +26,9 @@ class Heard:
         random = Random(seed)
         end = self.now + seconds
         wake = self.now
+        turns = Turns()
         while self.now < end:
+            turns.take(self.now)
             due = self.line.due()
             self.now = max(self.now, min(wake, end if due is None else due))
             data = bytearray(b"".join(self.line.collect(self.now)))

@@ -20,6 +20,7 @@ from custom_components.jkbms.protocol.pacing import SERIAL
 from custom_components.jkbms.protocol.station import Updated
 from simulator import SLOT, SLOT_SLOW, Bank, MasterLine, parse_fault
 
+from .happening import Turns
 from .helpers import ack_of, answer_of, frame_of, framed, pack
 from .listening import Heard
 
@@ -200,7 +201,9 @@ def delayed(delay: float) -> int:
     coming: list[tuple[float, bytes]] = []
     going: list[tuple[float, bytes]] = []
     now = wake = 0.0
+    turns = Turns()
     while now < 1200:
+        turns.take(now)
         due = bus.line.due()
         assert due is not None
         times = [wake, due, *(t for t, _ in (*coming[:1], *going[:1]))]

@@ -1,5 +1,10 @@
 """In which settings packs differ, and which differences matter."""
 
+from typing import Any, Final
+
+import pytest
+
+from custom_components.jkbms.protocol.datum import Field
 from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.protocol.settings_diff import (
     COMPARED,
@@ -29,15 +34,51 @@ def test_what_is_not_known_of_both_is_no_difference() -> None:
     assert list(differences({}, {"cell_ovp": 3.65})) == []
 
 
-def test_only_protection_that_packs_share_matters() -> None:
-    matters = {field.key for field in COMPARED if Difference(field, 1.0, 2.0).matters}
-    assert {"cell_ovp", "cell_uvp", "charge_otp", "short_circuit_delay"} <= matters
-    # Packs of unlike size work side by side; and a name of a buzzer protects nothing.
-    assert not matters & {
+SHARED: Final = frozenset(
+    {
+        "cell_ovp",
+        "cell_ovpr",
+        "cell_uvp",
+        "cell_uvpr",
+        "power_off_voltage",
+        "charge_ocp_delay",
+        "charge_ocp_release",
+        "discharge_ocp_delay",
+        "discharge_ocp_release",
+        "short_circuit_delay",
+        "short_circuit_release",
+        "charge_otp",
+        "charge_otp_recovery",
+        "charge_utp",
+        "charge_utp_recovery",
+        "discharge_otp",
+        "discharge_otp_recovery",
+        "discharge_utp",
+        "discharge_utp_recovery",
+        "mos_otp",
+        "mos_otp_recovery",
+        "battery_overtemp_alarm",
+        "battery_overtemp_alarm_recovery",
+        "heating_start_temperature",
+        "heating_stop_temperature",
+        "cell_count",
+        "precharge_time",
+        "disable_pcl_module",
+    }
+)
+"""What protects; packs of unlike size rightly have other capacities and currents."""
+
+
+@pytest.mark.parametrize("field", COMPARED, ids=lambda field: field.key)
+def test_only_protection_that_packs_share_matters(field: Field[Any]) -> None:
+    assert Difference(field, 1.0, 2.0).matters is (field.key in SHARED)
+
+
+def test_all_that_packs_share_is_compared() -> None:
+    assert {field.key for field in COMPARED} >= SHARED | {
         "total_battery_capacity_setting",
         "max_charge_current",
-        "balancer",
-        "lcd_buzzer_trigger",
+        "max_discharge_current",
     }
 
 

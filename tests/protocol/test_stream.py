@@ -180,6 +180,16 @@ def test_a_head_inside_a_frame_does_not_begin_another() -> None:
     assert only(items, Frame) == [LIVE]
 
 
+@pytest.mark.parametrize(("address", "kept"), [(0, 0), (15, 0), (16, 1), (17, 1)])
+def test_an_ack_inside_spoils_a_frame_where_it_can_be_one(
+    address: int, kept: int
+) -> None:
+    frame = bytearray(LIVE.data)
+    frame[100:108] = Ack(address, 0x1620, 1).encode()
+    frame[299] = sum8(bytes(frame))
+    assert len(only(framed(bytes(frame) + ACK.encode()), Frame)) == kept
+
+
 @pytest.mark.parametrize("frame_type", [0x00, 0x04, 0x07, 0xFF])
 def test_a_frame_of_an_unknown_type_is_none(frame_type: int) -> None:
     frame = build_frame(frame_type, LIVE.data[6:299])

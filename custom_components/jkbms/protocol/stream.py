@@ -290,7 +290,7 @@ def _is_torn(buffer: bytes, at: int) -> bool | None:
     complete = len(buffer) >= end + 2 or not _is_cut(buffer, end)
     while function:
         start = function.start() - 1
-        if start < end and buffer[start] <= MAX_ADDRESS:
+        if buffer[start] <= MAX_ADDRESS:
             for size in (_ANSWER_SIZE, _TRIGGER_SIZE):
                 if len(buffer) - start < size:
                     complete = False

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Any
 
 from .codecs import Value
@@ -17,26 +17,26 @@ type Wishes = Mapping[Field[Any], Wish]
 class Rule(StrEnum):
     """Why a value is not written."""
 
-    RANGE = "range"
+    RANGE = auto()
     """JK's own application does not offer it (rs485.md 7)."""
-    MODEL = "model"
+    MODEL = auto()
     """More than the model is made for, as its name says."""
-    LEARNT = "learnt"
+    LEARNT = auto()
     """This BMS has refused the like before."""
-    ORDER = "order"
+    ORDER = auto()
     """It would pass a setting that it belongs with (rs485.md 7.1)."""
-    NOT_ENABLED = "not_enabled"
+    NOT_ENABLED = auto()
     """This BMS does not offer the protocol on this port (rs485.md 2.7)."""
 
 
 class Relation(StrEnum):
     """What the value would have to be to the limit."""
 
-    BELOW = "below"
-    AT_MOST = "at_most"
-    ABOVE = "above"
-    AT_LEAST = "at_least"
-    ONE_OF = "one_of"
+    BELOW = auto()
+    AT_MOST = auto()
+    ABOVE = auto()
+    AT_LEAST = auto()
+    ONE_OF = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

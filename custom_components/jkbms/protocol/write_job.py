@@ -7,7 +7,7 @@ known; written; and read back. Only what was read back counts.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Any, Final, override
 
 from .budget import WriteBudget
@@ -108,9 +108,9 @@ def can_have(change: Change, layout: Layout | None, firmware: Firmware | None) -
 
 
 class _Phase(StrEnum):
-    READ = "read"
-    WRITE = "write"
-    VERIFY = "verify"
+    READ = auto()
+    WRITE = auto()
+    VERIFY = auto()
 
 
 class ProvenJob[F = Frame, R = WriteRequest](ABC):

@@ -55,6 +55,17 @@ def test_the_least_of_all_packs_counts() -> None:
     assert look(sight(1), sight(2, guard=low)).voltage.value == pytest.approx(54.4)
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_what_the_voltage_would_be_is_the_least_of_all_packs_too(
+    order: tuple[int, int],
+) -> None:
+    low = replace(GUARD, cell_request_charge_voltage=3.40)
+    packs = {1: sight(1, floats=True), 2: sight(2, guard=low)}
+    verdict = look(*(packs[n] for n in order))
+    assert verdict.voltage.value == pytest.approx(53.6)
+    assert verdict.voltage.full == pytest.approx(54.4)
+
+
 def test_no_voltage_is_above_the_protection_of_a_cell() -> None:
     odd = replace(GUARD, cell_request_charge_voltage=4.0)
     assert look(sight(1, guard=odd)).voltage.value == pytest.approx(3.65 * 16)

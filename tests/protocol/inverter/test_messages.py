@@ -335,6 +335,18 @@ def test_order_and_pace_are_those_of_a_jk(
     assert script.asked is (language is Language.GROWATT)
 
 
+def test_a_language_is_stored_under_a_name_that_stays() -> None:
+    assert [str(language) for language in Language] == [
+        "pylontech_1_2",
+        "pylontech_1_3",
+        "deye",
+        "sma",
+        "victron",
+        "luxpower",
+        "growatt",
+    ]
+
+
 def test_a_victron_tells_a_condition_by_1_and_health_by_2() -> None:
     layout = frame_of(Language.VICTRON, 0x35A).layout
     high = alarm("battery_overvoltage")

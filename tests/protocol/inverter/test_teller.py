@@ -81,6 +81,19 @@ def test_limits_fall_at_once_and_the_cycle_begins_anew() -> None:
     assert 100.0 < ear.limits[1] < 115.0
 
 
+def test_a_limit_that_falls_waits_for_no_turn() -> None:
+    ear = Ear(Language.DEYE)
+    ear.up()
+    while not ear.run(0.02):
+        pass
+    ear.packs[0]["coldest"] = Spot(2.5, "T1")
+    ear.now += 0.03
+    ear.give()
+    assert ear.teller.due(ear.now) == ear.now
+    (first,) = ear.teller.advance(ear.now)
+    assert (first.id, limits_of(first.data)) == (0x351, (55.2, 100.0, 300.0))
+
+
 def test_the_voltage_rises_slowly_too() -> None:
     ear = Ear()
     ear.packs[0]["floats"] = True
@@ -190,6 +203,22 @@ def test_a_limit_that_gets_lost_is_no_limit() -> None:
     assert ear.phase() is Phase.ZERO
     assert ear.teller.status.trip is Reason.NOT_TOLD
     assert ear.limits == (55.2, 0.0, 0.0)
+
+
+def test_while_it_is_not_known_no_cell_is_told_as_0_v() -> None:
+    ear = Ear(Language.DEYE)
+    ear.packs = [{"number": 1}]
+    ear.up()
+    ear.packs[0] |= {"highest_cell": None, "lowest_cell": None, "state_of_charge": 40.0}
+    ear.give()
+    said = {message.id: message.data for _, message in ear.run(2.0)}
+    assert said[0x370] == bytes.fromhex("16001400F80CE40C")
+    assert said[0x355][0] == 50
+    ear.packs[0] |= {"highest_cell": Spot(3.31, 9), "lowest_cell": Spot(3.3, 4)}
+    ear.run(2.0)
+    said = {message.id: message.data for _, message in ear.run(2.0)}
+    assert said[0x370] == bytes.fromhex("16001400EE0CE40C")
+    assert said[0x355][0] == 40
 
 
 def test_the_voltage_falls_also_while_nothing_is_allowed() -> None:
@@ -491,6 +520,18 @@ def test_packs_that_tell_little_are_told_of_as_far_as_it_goes() -> None:
     assert said[0x379] == bytes(8)
     assert said[0x372] == bytes.fromhex("0100010000000000")
     assert sight(1).name == "Pack 1"
+
+
+def test_an_extreme_is_told_with_the_number_of_its_cell_or_probe() -> None:
+    ear = Ear(Language.DEYE)
+    ear.packs = [
+        {"number": 1, "highest_cell": Spot(3.31, 11), "warmest": Spot(24.0, "T3")},
+        {"number": 2, "lowest_cell": Spot(3.31, 7), "coldest": Spot(21.0, "T4")},
+    ]
+    ear.run(LISTEN_FOR + 1)
+    said = {message.id: message.data for _, message in ear.said}
+    # Warmest probe, coldest probe, highest cell, lowest cell (can.md 2.2).
+    assert said[0x371] == bytes.fromhex("0300010009000400")
 
 
 def test_a_health_that_no_pack_tells_is_no_broken_battery() -> None:

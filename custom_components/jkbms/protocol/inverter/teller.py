@@ -255,7 +255,8 @@ class Teller:
         self._become(now, verdict=verdict)
         self._holds_until = verdict.within(now) if verdict.packs else _NEVER
         known = verdict.voltage.value is not None
-        if verdict.packs and known:
+        if known:
+            # Else what was known stays told: no cell is at 0 V.
             self._telling = Telling(verdict, self.script)
         if verdict.trip is None and known:
             self._allow(verdict, now)
@@ -391,8 +392,6 @@ class Teller:
             self._next = min(self._next, now + self.script.spacing)
 
     def _stop(self, code: int, now: float) -> None:
-        self._sent = None
-        self._next = _NEVER
         self._become(now, phase=Phase.STOPPED, sent=None, ramping=False, battery=code)
 
     def _become(self, now: float, **changes: Unpack[_Changes]) -> None:

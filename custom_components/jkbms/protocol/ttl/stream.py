@@ -75,7 +75,7 @@ class Framer:
                 yield Message.parse(frame)
             else:
                 # What follows a false head may be the real one.
-                yield from self._discard(1)
+                yield from self._discard(len(MAGIC))
 
     def _wanted(self) -> int:
         """Return how many bytes the frame that begins here has; 0 where it is none.
