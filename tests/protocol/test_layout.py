@@ -7,6 +7,7 @@ import pytest
 from custom_components.jkbms.protocol.codecs import Single
 from custom_components.jkbms.protocol.datum import Block, Firmware
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS_OF
+from custom_components.jkbms.protocol.fields.jk04 import JK04
 from custom_components.jkbms.protocol.frames import build_frame
 from custom_components.jkbms.protocol.layout import (
     Layout,
@@ -117,6 +118,11 @@ def test_a_row_of_the_oldest_boards_is_where_the_table_says(
 ) -> None:
     where = place(BY_KEY[key], Layout.JK04)
     assert where == (frame_offset - 6, code)
+
+
+def test_all_that_the_oldest_boards_tell_is_known_by_its_key() -> None:
+    assert JK04.keys() <= BY_KEY.keys()
+    assert all(place(BY_KEY[key], Layout.JK04) for key in JK04)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.jkbms.protocol import stream
 from custom_components.jkbms.protocol.can.station import CanStation
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.frames import Frame
@@ -74,6 +75,7 @@ def test_a_state_that_believes_anything_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(BmsState, "_believes", lambda *_, **__: True)
+    monkeypatch.setattr(stream, "sum8", lambda frame: frame[-1])
     assert "wrong" in failing("listener", seed=2, days=_HOURS)
 
 
@@ -84,6 +86,8 @@ def test_a_state_that_believes_anything_is_noticed(
         ("power_tube_temperature", 0.2, "wrong"),
         ("cell_voltage_3", 0.002, "close"),
         ("cell_voltage_3", -0.004, "wrong"),
+        ("total_runtime", 1, "close"),
+        ("total_runtime", 2, "wrong"),
         ("current", 0.001, "wrong"),
         ("mos_temperature_mirror", 9.0, "raw"),
     ],
@@ -100,7 +104,7 @@ def test_a_value_may_be_off_by_what_a_pack_tells_in_two_ways(
     # As after two bytes that make up for each other in the sum.
     state.frames[Block.LIVE] = frame[:200] + bytes([frame[200] ^ 1]) + frame[201:]
     value = state.values[key]
-    assert isinstance(value, float)
+    assert isinstance(value, int | float)
     state.values[key] = value + off
     wrong = truth.check(state, 0, Block.LIVE, 2.0)
     assert (wrong is not None) is (told == "wrong")

@@ -22,9 +22,7 @@ _SLOWEST: Final = 20
 _RUNS: Final = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 _COVERED: Final = re.compile(r"cov: (\d+)")
 _FOUND: Final = re.compile(r"Test unit written to (\S+)")
-_RAISED: Final = re.compile(
-    r"^(?:Exception|[\w.]+(?:Error|Violation)): .*$", re.MULTILINE
-)
+_RAISED: Final = re.compile(r"^[\w.]*(?:Exception|Error|Violation): .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, override
 
-from custom_components.jkbms.protocol.codecs import Value
+from custom_components.jkbms.protocol.codecs import NUMBER, Value
 from custom_components.jkbms.protocol.datum import BLOCK_OF_TYPE, Block, Role
 from custom_components.jkbms.protocol.derived import derive
 from custom_components.jkbms.protocol.fields import FIELDS_OF
@@ -153,6 +153,8 @@ _CLOSE: Final = {
     "total_voltage": 0.012,
     "average_cell_voltage": 0.0026,
     "delta_cell_voltage": 0.0052,
+    # Whole seconds, and the line delivers late.
+    "total_runtime": 1.1,
 }
 """How far off a value may be that nothing in its frame speaks against.
 
@@ -164,8 +166,8 @@ turned. What a pack tells twice it tells so much apart of itself, in every captu
 def _is_close(key: str, value: Value, told: list[dict[str, Value]]) -> bool:
     most = _CLOSE.get(key)
     return most is not None and any(
-        isinstance(one := said.get(key), float)
-        and isinstance(value, float)
+        isinstance(one := said.get(key), NUMBER)
+        and isinstance(value, NUMBER)
         and abs(one - value) <= most
         for said in told
     )
