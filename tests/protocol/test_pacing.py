@@ -97,7 +97,7 @@ def test_a_loss_starts_the_count_of_answers_anew() -> None:
 def test_the_kind_of_link_tells_how_long_to_wait(
     timing: Timing, first: float, later: float, gap: float
 ) -> None:
-    """Within an answer: rs485.md 3.2, ble.md 2; for one: rs485.md 1.5, modbus_tcp.md 3."""
+    """Within an answer: rs485.md 3.2, ble.md 3; for one: rs485.md 1.5, modbus_tcp.md 3."""
     patience = Patience(timing)
     assert patience.worst is None
     assert patience.timeout == first

@@ -66,7 +66,7 @@ _CELLS: Final = tuple(
 _PLANS_KEPT: Final = 64
 """Several of each kind of pack that a house may have; 40 kB each."""
 _JK04_MASK: Final = 214
-"""Where in a frame the oldest boards tell which cells there are (ble.md 5.3)."""
+"""Where in a frame the oldest boards tell which cells there are (ble.md 4)."""
 _SETTINGS_24S_LAST: Final = 0x1084
 _DEVICE_24S_LAST: Final = 0x1470
 
