@@ -274,6 +274,25 @@ def test_absent_cells_and_probes_are_unknown_and_never_a_number() -> None:
     assert {values[key] for key in values if "temperature" in key} == {None}
 
 
+def test_what_is_counted_in_ones_is_a_whole_number_and_all_else_is_none() -> None:
+    """A state shows the difference: 7 cycles are not 7.0."""
+    for layout in (Layout.JK02_32S, Layout.JK02_24S):
+        for block in Block:
+            values = decode_block(b"\x01" * BLOCK_SIZE, block, layout)
+            kinds = {
+                field.key: type(values[field.key])
+                for field in FIELDS_OF[block]
+                if isinstance(field.codec, Scaled) and values.get(field.key) is not None
+            }
+            assert kinds == {
+                field.key: int
+                if field.codec.divisor == 1 and field.codec.code != "f"
+                else float
+                for field in FIELDS_OF[block]
+                if field.key in kinds and isinstance(field.codec, Scaled)
+            }
+
+
 def test_the_place_of_a_block_in_the_data_is_given() -> None:
     block = bytes(range(256)) + bytes(BLOCK_SIZE - 256)
     frame = bytes(FRAME_HEAD) + block

@@ -73,3 +73,28 @@ def test_what_was_not_read_completely_is_not_compared(block: Block) -> None:
     assert not is_comparable(state)
     assert not is_same_bms(state, heard(101.0))
     assert not is_same_bms(heard(101.0), state)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "key", "value", "same"),
+    [
+        # Whole seconds on one line, late delivery on the other: 10 s apart at most.
+        (2.0, TOTAL_RUNTIME.key, 1_000_112, True),
+        (2.0, TOTAL_RUNTIME.key, 1_000_113, False),
+        (2.0, TOTAL_RUNTIME.key, 1_000_092, True),
+        (2.0, TOTAL_RUNTIME.key, 1_000_091, False),
+        # 600 A is the most that can be set (rs485.md 7): 600 Ah in an hour, and a step.
+        (3600.0, CYCLE_CAPACITY.key, 933.9 + 600.05, True),
+        (3600.0, CYCLE_CAPACITY.key, 933.9 + 600.15, False),
+        (36_000.0, CYCLE_CAPACITY.key, 933.9 + 6000.05, True),
+        (36_000.0, CYCLE_CAPACITY.key, 933.9 + 6000.15, False),
+        (2.0, CHARGING_CYCLES.key, 4, True),
+        (2.0, CHARGING_CYCLES.key, 2, False),
+    ],
+)
+def test_counters_may_stand_where_the_time_between_puts_them(
+    elapsed: float, key: str, value: float, same: bool
+) -> None:
+    one, other = heard(100.0), heard(100.0 + elapsed, **{key: value})
+    assert is_same_bms(one, other) is same
+    assert is_same_bms(other, one) is same

@@ -307,6 +307,29 @@ def test_an_answer_that_was_said_twice_is_believed() -> None:
     assert cycle.counts == Counts(asked=2, answered=2)
 
 
+def test_only_the_first_answer_tells_the_delay_of_the_link() -> None:
+    """The same ACK later is of somebody else's request."""
+    cycle = Cycle()
+    cycle.asks()
+    cycle.hear(0.05, ANSWER)
+    cycle.hear(1.0, ACK)
+    for _ in range(3):
+        cycle.turn()
+    cycle.asks()
+
+
+def test_an_answer_that_came_late_tells_the_delay_of_the_link() -> None:
+    cycle = Cycle()
+    cycle.asks()
+    cycle.hear(0.11)
+    assert cycle.counts.unanswered == 1
+    cycle.hear(0.2, ANSWER)
+    for _ in range(30):
+        cycle.turn()
+    # 0.31 s and what the master needs do not fit behind 0.25 s of silence.
+    assert cycle.hear(0.26) == b""
+
+
 def test_it_wakes_for_the_moment_and_for_the_end_of_the_wait() -> None:
     cycle = Cycle()
     step = cycle.listener.advance(cycle.now + 0.15)

@@ -272,6 +272,18 @@ def test_the_same_request_twice_is_once_an_echo() -> None:
     assert line.traffic[Traffic.FOREIGN] == 1
 
 
+def test_the_echoes_of_the_last_eight_requests_are_known() -> None:
+    """Of more than these any request would be taken for an echo."""
+    line = Line(SERIAL, range(1, 10))
+    for address in range(1, 10):
+        line.send(trigger(address, Block.LIVE), START + 0.1 * address, 0.05)
+        tick(line, 0.1 * address + 0.06)
+    assert receive(line, trigger(1, Block.LIVE).encode(), 1.0) == [Foreign(1)]
+    for address in range(2, 10):
+        assert receive(line, trigger(address, Block.LIVE).encode(), 1.0) == []
+    assert line.traffic[Traffic.ECHOES] == 8
+
+
 def test_our_own_request_long_after_is_somebody_elses() -> None:
     line = asking()
     tick(line, 0.5)

@@ -1,6 +1,7 @@
 """What may be shown of a line: every message, and no secret in any of them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
@@ -190,6 +191,42 @@ def test_registers_that_are_written_or_read_hide_what_is_private() -> None:
     assert told[2].data[3:11] == reply.data[:8]
     whole = b"".join(message.data for message in told)
     assert all(texts(whole, secret) == [] for secret in SECRETS)
+
+
+def test_a_reply_behind_another_request_than_its_own_shows_nothing() -> None:
+    """Neither is it known which registers it holds, nor those of the reply after it."""
+    one, other = ReadRequest(1, 0x1470, 8), ReadRequest(2, 0x1200, 4)
+    password = ReadReply(1, PASSWORD.encode().ljust(16, b"\0")).encode()
+    volts = ReadReply(2, bytes.fromhex("0CE40CE50CE60CE7")).encode()
+    for asked in ((one, other), (replace(one, register=0x1200), other)):
+        sent = [Piece(0.0, True, read.encode()) for read in asked]
+        told = shown([*sent, Piece(0.1, False, password), Piece(0.2, False, volts)])
+        assert [message.data for message in told[2:]] == [
+            ReadReply(1, bytes(16)).encode(),
+            ReadReply(2, bytes(8)).encode(),
+        ]
+
+
+def test_a_reply_of_another_length_than_was_asked_for_last_shows_nothing() -> None:
+    sent = [
+        Piece(0.0, True, ReadRequest(1, register, words).encode())
+        for register, words in ((0x1470, 8), (0x1200, 4))
+    ]
+    password = ReadReply(1, PASSWORD.encode().ljust(16, b"\0")).encode()
+    (_, _, told) = shown([*sent, Piece(0.1, False, password)])
+    assert told.data == ReadReply(1, bytes(16)).encode()
+
+
+def test_messages_that_were_sent_at_once_are_told_one_by_one() -> None:
+    parts = [
+        trigger(1, Block.LIVE).encode(),
+        ReadRequest(1, 0x1200, 4).encode(),
+        Ack(1, 0x1070, 2).encode(),
+        ReadRequest(2, 0x1000, 2).encode(),
+    ]
+    told = shown([Piece(1.0, True, b"".join(parts))])
+    assert [message.data for message in told] == parts
+    assert all(message.sent and not message.damaged for message in told)
 
 
 def test_a_setting_that_is_written_is_shown() -> None:

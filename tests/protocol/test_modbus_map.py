@@ -255,7 +255,12 @@ def test_a_bms_that_refuses_all_registers_is_asked_for_two_from_then_on() -> Non
 
 
 @pytest.mark.parametrize(
-    ("block", "end"), [(Block.LIVE, 244), (Block.DEVICE, 244), (Block.DEVICE, 0xC0)]
+    ("block", "end"),
+    [
+        *((Block.LIVE, end) for end in (0xC2, 0xC4, 0xD0, 0xD2, 0xD4, 244)),
+        (Block.SETTINGS, 0x11A),
+        *((Block.DEVICE, end) for end in (0xB4, 0xC0, 244)),
+    ],
 )
 def test_a_block_that_ends_early_is_unknown_from_there_on(
     block: Block, end: int
@@ -269,6 +274,34 @@ def test_a_block_that_ends_early_is_unknown_from_there_on(
     assert {key for key in ours if ours[key] is None and whole[key] is not None}
 
 
+@pytest.mark.parametrize("end", [0xC2, 0xF4, 0x114, 0x124])
+def test_whatever_changes_in_a_block_that_ends_early_is_seen(end: int) -> None:
+    frame = frame_of(pack(), Block.LIVE).data[: FRAME_HEAD + end]
+    believed = 0
+    for at in range(FRAME_HEAD, len(frame)):
+        state = BmsState()
+        assert state.take_frame(Frame(frame), Block.LIVE, 0.0)
+        changed = bytearray(frame)
+        changed[at] ^= 1
+        told = decode_block(bytes(changed), Block.LIVE, offset=FRAME_HEAD)
+        for now in (0.5, 1.0, 1.5):
+            if state.take_frame(Frame(bytes(changed)), Block.LIVE, now):
+                believed += 1
+                assert {key: state.values[key] for key in told} == told
+    assert believed > end / 2
+
+
+def test_a_block_that_ends_early_from_now_on_is_followed_too() -> None:
+    state, frame = BmsState(), frame_of(pack(), Block.LIVE)
+    short = Frame(frame.data[: FRAME_HEAD + 0xC2])
+    for now, told in enumerate((frame, short, short, frame, frame)):
+        taken = state.take_frame(told, Block.LIVE, float(now))
+        if taken:
+            whole = decoded(told.data, None)
+            assert {key: state.values[key] for key in whole} == whole
+    assert state.frames[Block.LIVE] == frame.data
+
+
 def test_settings_of_which_the_layout_cannot_be_told_are_refused() -> None:
     frame = frame_of(pack(), Block.SETTINGS).data
     served = RegisterMap({1: registers(frame)}, end=0x118)
@@ -280,9 +313,28 @@ def test_a_bms_that_would_tear_numbers_apart_is_not_read() -> None:
     assert isinstance(run(served, Block.LIVE).came, Refused)
 
 
-def test_a_block_that_ends_before_what_matters_is_refused() -> None:
-    served = RegisterMap({2: bytes(294)}, end=0x80)
-    assert isinstance(run(served, Block.LIVE).came, Refused)
+@pytest.mark.parametrize(
+    ("block", "least"),
+    [
+        # Behind both MOSFETs, behind what tells the layout, behind two protocol numbers.
+        (Block.LIVE, 0xC2),
+        (Block.SETTINGS, 0x11A),
+        (Block.DEVICE, 0xB4),
+    ],
+)
+def test_a_block_that_ends_before_what_matters_is_refused(
+    block: Block, least: int
+) -> None:
+    of = registers(frame_of(pack(), block).data)
+    for end in range(0, least, 2):
+        served = RegisterMap({block.frame_type: of}, end=end)
+        reach = Reach()
+        for _ in range(2):
+            assert isinstance(run(served, block, reach).came, Refused)
+    served = RegisterMap({block.frame_type: of}, end=least)
+    frame = run(served, block).frame
+    assert len(frame.data) == FRAME_HEAD + least
+    assert BmsState().take_frame(frame, block, 0.0) is not None
 
 
 @pytest.mark.parametrize(

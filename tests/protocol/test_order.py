@@ -174,6 +174,17 @@ def test_what_is_out_of_order_can_be_mended_in_steps_and_not_made_worse() -> Non
     assert not refuses(recovery, 2.9, cell_uvp=2.8, cell_uvpr=2.5)
 
 
+def test_what_is_out_of_order_may_be_moved_as_a_whole() -> None:
+    """As far apart as before is not worse: in binary, 3.1 is further above 2.8 than 2.8 above 2.5."""
+    lower, upper = BY_KEY["cell_uvp"], BY_KEY["cell_uvpr"]
+    (order,) = (o for o in ORDERS if (o.lower, o.upper) == (lower, upper))
+    broken: Values = {**VALUES, "cell_uvp": 2.8, "cell_uvpr": 2.5}
+    for moved in range(1, 1000):
+        volts = (2800 + moved) / 1000, (2500 + moved) / 1000
+        wishes = dict(zip((lower, upper), volts, strict=True))
+        assert list(passed((order,), wishes, broken)) == []
+
+
 @pytest.mark.parametrize("other", [None, 0.0])
 def test_a_setting_that_is_not_there_stands_in_nobodys_way(other: float | None) -> None:
     assert not refuses(BY_KEY["soc_0_voltage"], 3.0, soc_100_voltage=other)

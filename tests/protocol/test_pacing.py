@@ -2,7 +2,15 @@
 
 import pytest
 
-from custom_components.jkbms.protocol.pacing import NETWORK, SERIAL, Pace, Patience
+from custom_components.jkbms.protocol.pacing import (
+    BLUETOOTH,
+    MODBUS_TCP,
+    NETWORK,
+    SERIAL,
+    Pace,
+    Patience,
+    Timing,
+)
 
 
 def answered(pace: Pace, times: int) -> None:
@@ -76,14 +84,27 @@ def test_a_loss_starts_the_count_of_answers_anew() -> None:
     assert pace.quiet < quiet
 
 
-@pytest.mark.parametrize(("timing", "first"), [(SERIAL, 0.5), (NETWORK, 1.0)])
-def test_before_the_first_answer_the_link_tells_how_long_to_wait(
-    timing: object, first: float
+@pytest.mark.parametrize(
+    ("timing", "first", "later", "gap"),
+    [
+        (SERIAL, 0.5, 0.12, 0.1),
+        (NETWORK, 1.0, 0.12, 1.0),
+        (MODBUS_TCP, 2.5, 1.0, 0.1),
+        (BLUETOOTH, 3.0, 2.0, 2.0),
+    ],
+    ids=["serial", "network", "modbus_tcp", "bluetooth"],
+)
+def test_the_kind_of_link_tells_how_long_to_wait(
+    timing: Timing, first: float, later: float, gap: float
 ) -> None:
-    assert timing in (SERIAL, NETWORK)
-    patience = Patience(SERIAL if timing is SERIAL else NETWORK)
+    """Within an answer: rs485.md 3.2, ble.md 3; for one: rs485.md 1.5, modbus_tcp.md 3."""
+    patience = Patience(timing)
     assert patience.worst is None
     assert patience.timeout == first
+    patience.took(0.015)
+    assert patience.timeout == later
+    assert timing.gap == gap
+    assert timing.registers is (timing is MODBUS_TCP)
 
 
 def test_patience_follows_the_slowest_answer_of_late() -> None:

@@ -114,9 +114,24 @@ def test_a_recording_of_a_can_bus_is_one_of_candump(
     assert " 0 unreadable" in err
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"data": 1}', '{"data": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"data": 1}',
+        '{"data": {}}',
+        '{"data": {"recorded": "text"}}',
+        '{"data": {"recorded": [1, 2]}}',
+        '{"data": {"recorded": ["text", 2]}}',
+    ],
+)
 def test_other_files_are_no_diagnostics(text: str) -> None:
     assert of_diagnostics(text) is None
+
+
+def test_diagnostics_of_a_line_without_a_byte_have_no_lines() -> None:
+    assert of_diagnostics('{"data": {"recorded": []}}') == {"": []}
 
 
 def test_a_damaged_recording_ends_with_a_sentence(

@@ -123,6 +123,22 @@ def test_device_info_without_a_model_is_none() -> None:
     assert rejected(Block.DEVICE, model=bytes(15)) is Implausible.MODEL
 
 
+def test_reasons_keep_their_names() -> None:
+    """Diagnostics count by them."""
+    assert [str(reason) for reason in Implausible] == [
+        "layout",
+        "state_of_charge",
+        "cell_voltage",
+        "pack_voltage",
+        "current",
+        "temperature",
+        "counter_fell",
+        "settings",
+        "model",
+        "unconfirmed",
+    ]
+
+
 # -- the state ----------------------------------------------------------------------
 
 

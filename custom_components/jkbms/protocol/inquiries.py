@@ -91,8 +91,8 @@ class Inquirer:
         self._room = _EXCHANGE
         """Seconds that an inquiry took of late with the delay of this link."""
         self._room_until = float("-inf")
-        self._measured = False
-        """Whether the last request was answered, in time or not."""
+        self._unmeasured: tuple[float, WriteRequest] | None = None
+        """The last request until it is answered, in time or not."""
         self._line = _Wait()
         self._waits: defaultdict[int, _Wait] = defaultdict(_Wait)
 
@@ -156,8 +156,7 @@ class Inquirer:
             return None
         request = trigger(station.address, Block.DEVICE)
         self._pending = _Pending(request)
-        self._sent = (now, request)
-        self._measured = False
+        self._sent = self._unmeasured = (now, request)
         self._before = None
         self._last_byte = now
         self._line.until = now + _BETWEEN
@@ -211,14 +210,14 @@ class Inquirer:
 
     def _measure(self, items: list[Item], now: float) -> None:
         """Learn how much room an inquiry needs, also from an answer that came late."""
-        if self._sent is None or self._measured:
+        if self._unmeasured is None:
             return
-        sent, request = self._sent
+        sent, request = self._unmeasured
         if any(isinstance(i, Ack) and request.acknowledged_by(i) for i in items):
             # An adapter may have been slow once: that is not kept for ever.
             self._room = max(_EXCHANGE, now - sent + _DEAF)
             self._room_until = now + _RETRY_MAX
-            self._measured = True
+            self._unmeasured = None
 
     def _judge(self, items: list[Item], now: float) -> None:
         for item in items:

@@ -65,6 +65,8 @@ _CELLS: Final = tuple(
 )
 _PLANS_KEPT: Final = 64
 """Several of each kind of pack that a house may have; 40 kB each."""
+_JK04_MASK: Final = 214
+"""Where in a frame the oldest boards tell which cells there are (ble.md 4)."""
 _SETTINGS_24S_LAST: Final = 0x1084
 _DEVICE_24S_LAST: Final = 0x1470
 
@@ -301,8 +303,11 @@ def _named(mask: int) -> tuple[int, ...]:
 
 def _looks_like_jk04(frame: bytes) -> bool:
     """Tell whether just the cells of the mask have a voltage, as floating point numbers."""
+    if len(frame) < _JK04_MASK + 4:
+        # Read by registers, from a BMS that does not serve so many of them.
+        return False
     volts = struct.unpack_from("<24f", frame, FRAME_HEAD)
-    (mask,) = struct.unpack_from("<I", frame, 214)
+    (mask,) = struct.unpack_from("<I", frame, _JK04_MASK)
     named = [volt for n, volt in enumerate(volts) if mask >> n & 1]
     absent = [volt for n, volt in enumerate(volts) if not mask >> n & 1]
     return (

@@ -155,21 +155,25 @@ class BlockRead:
         match came:
             case Answered(request=ReadRequest() as request, data=bytes(data)):
                 self._keep(request, data)
-                whole = self._frame() if not self._spans else None
-                if whole is None:
+                if self._spans:
                     return None
-                return Answered(request, came.latency, frame=whole)
+                too_far = Refused(request, ExceptionCode.ILLEGAL_REGISTER)
+                return self._whole(came.latency, too_far)
             case Refused(request=ReadRequest() as request) if came.code in _TOO_FAR:
                 if self._extent.shrink(self._at, request.words):
                     return None
                 self._spans.clear()
-                if self._extent.end >= _LEAST[self.block]:
-                    return Answered(request, 0.0, self._frame())
-                # That it has nothing of use may change; one register shows it.
-                self._extent.end = BLOCK_WORDS
-                return came
+                return self._whole(0.0, came)
             case _:
                 return came
+
+    def _whole(self, latency: float, too_far: Refused) -> Answered | Refused:
+        """Return what came of the block, the refusal where that is of no use."""
+        if self._extent.end >= _LEAST[self.block]:
+            return Answered(too_far.request, latency, self._frame())
+        # That it has nothing of use may change; one register shows it.
+        self._extent.end = BLOCK_WORDS
+        return too_far
 
     def _keep(self, request: ReadRequest, data: bytes) -> None:
         self._extent.took(request.words)

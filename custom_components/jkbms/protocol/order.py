@@ -33,7 +33,7 @@ class Order:
         lower, upper = (_when_set(values, field) for field in (self.lower, self.upper))
         if lower is None or upper is None or lower == upper == 0:
             return None
-        # A wish may come out of a conversion of units, with its last digits off.
+        # In binary, pairs as far apart as each other differ in their last digits.
         return round(lower - upper, 6)
 
     def is_broken_by(self, excess: float) -> bool:

@@ -113,7 +113,8 @@ class Trail:
     def follows(self, data: bytes, elapsed: float) -> bool:
         """Tell whether a frame of some seconds later goes on without doubt."""
         rules = self._rules
-        if int.from_bytes(data) & rules.still != self._still:
+        whole = len(data) == FRAME_SIZE
+        if not whole or int.from_bytes(data) & rules.still != self._still:
             return False
         raw, before = rules.unpack(data, FRAME_HEAD), self._raw
         volts = rules.unpack_volts(data, FRAME_HEAD)
@@ -270,7 +271,8 @@ def trail_of(
 
     What is `unsteady` changes as it likes.
     """
-    if layout is not Layout.JK02_32S:
+    # What was read by registers may end early: its bits are in other places then.
+    if layout is not Layout.JK02_32S or len(data) != FRAME_SIZE:
         return None
     mask = presence(data, layout)
     cells = mask.bit_length()
