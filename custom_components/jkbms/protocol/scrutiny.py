@@ -7,7 +7,7 @@ samples never agree is no exception; `state` forgets a rule that this BMS never 
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from .codecs import NUMBER, Flag
 from .continuity import keeps_time
@@ -159,10 +159,7 @@ def _voltages(new: Values, old: Values) -> Iterator[str]:
     if isinstance(coarse, float) and told is not None and abs(told - coarse) > _COARSE:
         yield "coarse_voltage"
     for key, pick in _EXTREMES:
-        if not isinstance(index := new.get(key), int):
-            # The oldest boards name none.
-            continue
-        named = volts.get(index + 1)
+        named = volts.get(cast("int", new[key]) + 1)
         if named is None or abs(named - pick(volts.values())) > _EXTREME:
             yield key
 
