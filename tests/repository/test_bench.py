@@ -10,6 +10,7 @@ import pyperf
 import pytest
 
 from custom_components.jkbms.protocol.datum import Block
+from custom_components.jkbms.protocol.frames import Frame
 from custom_components.jkbms.protocol.state import BmsState, Update
 from scripts.lib.bench import stream, ttl
 from scripts.lib.bench.__main__ import main
@@ -139,10 +140,10 @@ def test_one_that_believes_everything_is(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_frames_that_are_lost_or_invented_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def one_wrong(pieces: tuple[bytes, ...]) -> list[bytes]:
-        return [*stream.bare(pieces)[:-1], bytes(300)]
+    def one_wrong(pieces: tuple[bytes, ...]) -> list[Frame]:
+        return [Frame(data) for data in (*stream.bare(pieces)[:-1], bytes(300))]
 
-    monkeypatch.setattr(stream, "framed", one_wrong)
+    monkeypatch.setattr(stream, "cut", one_wrong)
     missed = [
         figure.name
         for figure in stream.framing(QUICK)
@@ -150,6 +151,13 @@ def test_frames_that_are_lost_or_invented_are_told(
         if goal.of == "value" and not goal.met(figure)
     ]
     assert len(missed) == 4
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_what_it_takes_at_least_tells_the_same_frames(noisy: bool) -> None:
+    heard = stream.sample(noisy=noisy)
+    told = [item.data for item in stream.least(heard.pieces) if isinstance(item, Frame)]
+    assert told == list(heard.intact)
 
 
 def test_cases_are_compared_round_by_round() -> None:

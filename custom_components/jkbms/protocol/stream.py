@@ -15,6 +15,7 @@ from .frames import (
     FRAME_SIZE,
     FRAME_TYPES,
     MAGIC,
+    WRITE,
     Ack,
     Discarded,
     ExceptionCode,
@@ -37,7 +38,8 @@ _READS_REMEMBERED: Final = 4
 """A reply may come when the next reads have been asked for already."""
 _CODES: Final = frozenset(ExceptionCode)
 _MAGIC_BYTE: Final = MAGIC[0]
-_TYPE_END: Final = len(MAGIC) + 1
+_HEADS: Final = tuple(MAGIC + bytes((number,)) for number in sorted(FRAME_TYPES))
+_HEAD_SIZE: Final = len(MAGIC) + 1
 _ANSWER_SIZE: Final = 8
 _TRIGGER_SIZE: Final = 11
 _EXCEPTION_SIZE: Final = 5
@@ -115,17 +117,23 @@ class Framer:
     def flush(self) -> list[Item]:
         """Return what the held back bytes contain, as nothing more will follow."""
         items = self._scan(final=True)
-        self._close_run(items)
+        if self._discarded:
+            self._close_run(self._discarded, items)
+            self._discarded = 0
         return items
 
     def _scan(self, *, final: bool) -> list[Item]:
         buffer, known = self._buffer, self._known
         items: list[Item] = []
+        discarded = self._discarded
         position = self._needed = 0
         end = len(buffer)
         while position < end:
-            if buffer[position] == _MAGIC_BYTE:
+            first = buffer[position]
+            if first == _MAGIC_BYTE:
                 item, size = _frame_at(buffer, position, final=final)
+            elif first > MAX_ADDRESS:
+                item, size = None, _NOTHING
             else:
                 message = known.get(buffer[position : position + _ANSWER_SIZE])
                 if message is not None and buffer.startswith(message[2], position):
@@ -133,45 +141,40 @@ class Framer:
                 else:
                     item, size = self._item_at(buffer, position)
             if item is not None:
-                if self._discarded:
-                    self._close_run(items)
-                self._synchronous = True
-                if self._noise and isinstance(item, Frame):
+                if discarded:
+                    self._close_run(discarded, items)
+                    discarded = 0
+                if self._noise and size == FRAME_SIZE:
                     self._noise -= 1
                 items.append(item)
                 position += size
             elif size == _NOTHING or final:
-                skip = self._next_candidate(buffer, position + 1) - position
-                self._discarded += skip
-                position += skip
+                begun = position
+                # A magic or an address byte: what could begin an item.
+                if found := _CANDIDATE.search(buffer, begun + 2):
+                    position = found.start() - 1
+                else:
+                    position = end - (begun < end - 1 and buffer[-1] in _FIRST)
+                discarded += position - begun
             else:
                 self._needed = size
                 break
+        self._synchronous = self._synchronous or bool(items)
+        self._discarded = discarded
         self._buffer = buffer[position:]
         return items
 
-    def _close_run(self, items: list[Item]) -> None:
-        if self._discarded:
-            if self._synchronous and self._discarded > _STRAY:
-                self._noise = min(_NOISE_MOST, self._noise + _NOISE_LASTS)
-            items.append(Discarded(self._discarded))
-            self._discarded = 0
-
-    @staticmethod
-    def _next_candidate(buffer: bytes, start: int) -> int:
-        """Return where the next item could begin: a magic or an address byte."""
-        if found := _CANDIDATE.search(buffer, start + 1):
-            return found.start() - 1
-        end = len(buffer)
-        return end - 1 if start < end and buffer[-1] in _FIRST else end
+    def _close_run(self, count: int, items: list[Item]) -> None:
+        """Tell that so many bytes belonged to nothing, after these items."""
+        if count > _STRAY and (items or self._synchronous):
+            self._noise = min(_NOISE_MOST, self._noise + _NOISE_LASTS)
+        items.append(Discarded(count))
 
     def _item_at(self, buffer: bytes, at: int) -> tuple[Item | None, int]:
         """Return the item that begins with an address here and its size, else why not.
 
         That is `_NOTHING`, or how many bytes it takes at least to tell more.
         """
-        if buffer[at] > MAX_ADDRESS:
-            return None, _NOTHING
         if len(buffer) - at < 2:
             return None, _WAIT
         match buffer[at + 1]:
@@ -258,43 +261,38 @@ def _write_at(buffer: bytes, at: int) -> tuple[Item | None, int]:
 
 def _frame_at(buffer: bytes, at: int, *, final: bool) -> tuple[Item | None, int]:
     end = at + FRAME_SIZE
-    if not buffer.startswith(MAGIC, at):
-        cut = MAGIC.startswith(buffer[at : at + len(MAGIC)])
+    if not buffer.startswith(_HEADS, at):
+        cut = MAGIC.startswith(buffer[at : at + _HEAD_SIZE])
         return None, _WAIT if cut else _NOTHING
-    if len(buffer) < at + _TYPE_END:
-        return None, _TYPE_END
-    if buffer[at + len(MAGIC)] not in FRAME_TYPES:
-        return None, _NOTHING
     if len(buffer) < end:
         return None, FRAME_SIZE
     frame = buffer[at:end]
-    if sum8(frame) != frame[-1]:
+    if sum8(frame) != frame[-1] or frame.rfind(MAGIC) > 0:
         return None, _NOTHING
-    torn = _is_torn(buffer, at)
-    if torn is False or (torn is None and final):
-        return Frame(frame), FRAME_SIZE
-    return None, _NOTHING if torn else _WAIT
+    # Most live frames have no byte with which a message in them could begin.
+    if WRITE in frame or frame[-1] <= MAX_ADDRESS:
+        torn = _is_torn(buffer, at + _HEAD_SIZE, end)
+        if torn or (torn is None and not final):
+            return None, _NOTHING if torn else _WAIT
+    return Frame(frame), FRAME_SIZE
 
 
-def _is_torn(buffer: bytes, at: int) -> bool | None:
-    """Tell whether something else begins inside: then the sum fits by chance.
+def _is_torn(buffer: bytes, start: int, end: int) -> bool | None:
+    """Tell whether a message begins between: then the sum of the frame fits by chance.
 
     One in 256 frames that lost their end passes the sum with what follows them; the
-    request, ACK or frame that followed is then found inside. None: what may begin
-    there is not complete yet.
+    request or ACK that followed is then found inside, as another frame would be.
+    None: what may begin there is not complete yet.
     """
-    end = at + FRAME_SIZE
-    if buffer.find(MAGIC, at + 1, end) > 0:
-        return True
-    function = _WRITE.search(buffer, at + _TYPE_END, end + 2)
     complete = len(buffer) >= end + 2 or not _is_cut(buffer, end)
+    function = _WRITE.search(buffer, start, end + 2)
     while function:
-        start = function.start() - 1
-        if buffer[start] <= MAX_ADDRESS:
+        address = function.start() - 1
+        if buffer[address] <= MAX_ADDRESS:
             for size in (_ANSWER_SIZE, _TRIGGER_SIZE):
-                if len(buffer) - start < size:
+                if len(buffer) - address < size:
                     complete = False
-                elif sealed(buffer[start : start + size]):
+                elif sealed(buffer[address : address + size]):
                     return True
         function = _WRITE.search(buffer, function.end(), end + 2)
     return False if complete else None

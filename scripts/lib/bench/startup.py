@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 import json
+import os
 from pathlib import Path
 from statistics import median
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from .measure import FULL, Effort, Samples
@@ -73,6 +75,7 @@ print(json.dumps({
     "seconds": seconds,
     "kilobytes": kilobytes() - held,
     "libraries": [name for name in libraries if name in sys.modules],
+    "modules": sum(name.startswith("custom_components.jkbms.") for name in sys.modules),
     "dataclasses": len({
         thing
         for name, module in sys.modules.items() if name.startswith("custom_components.")
@@ -93,28 +96,37 @@ class _Case(NamedTuple):
 
 def run(effort: Effort) -> Iterator[Figure]:
     """Measure the protocol on top of nothing, and of what it needs of Python's own."""
-    # The first run compiles what is not compiled yet, and does not count.
-    count = _child((), _MACHINES)["dataclasses"]
-    standard = _Case("floor: what it needs of the standard library", (), _STDLIB)
-    copies = _Case(
-        f"floor: {count} dataclasses of four values, nothing else",
-        _STDLIB,
-        (),
-        count,
-    )
-    alone = _Case("protocol, standard library included", (), _MACHINES)
-    ours = _Case("protocol, on top of the standard library", _STDLIB, _MACHINES)
-    cases = (standard, copies, alone, ours)
-    told: dict[str, list[Any]] = {case.name: [] for case in cases}
-    for _ in range(15 if effort is FULL else 3):
-        for name, before, wanted, number in cases:
-            told[name].append(_child(before, wanted, number))
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        # What runs first compiles what it imports, and does not count.
+        first = _child((), _MACHINES, work=work)
+        names = _empty_modules(work, first["modules"])
+        _child((), names, work=work)
+        count = first["dataclasses"]
+        standard = _Case("floor: what it needs of the standard library", (), _STDLIB)
+        empty = _Case(
+            f"floor: {len(names)} modules with nothing in them", _STDLIB, names
+        )
+        copies = _Case(
+            f"floor: {count} dataclasses of four values, nothing else",
+            _STDLIB,
+            (),
+            count,
+        )
+        alone = _Case("protocol, standard library included", (), _MACHINES)
+        ours = _Case("protocol, on top of the standard library", _STDLIB, _MACHINES)
+        cases = (standard, empty, copies, alone, ours)
+        told: dict[str, list[Any]] = {case.name: [] for case in cases}
+        for _ in range(15 if effort is FULL else 3):
+            for name, before, wanted, number in cases:
+                told[name].append(_child(before, wanted, number, work=work))
     results = {
         name: Samples(tuple(answer["seconds"] for answer in answers))
         for name, answers in told.items()
     }
     yield timed(standard.name, results, "ms")
     yield timed(alone.name, results, "ms", floor=standard.name)
+    yield timed(empty.name, results, "ms")
     yield timed(copies.name, results, "ms")
     yield timed(ours.name, results, "ms", Goal(10.0, "value"), floor=copies.name)
     for case in (standard, alone, ours):
@@ -130,16 +142,29 @@ def run(effort: Effort) -> Iterator[Figure]:
 
 def libraries_of(modules: tuple[str, ...]) -> frozenset[str]:
     """Return which of the libraries for lines are imported with these modules."""
-    return frozenset(_child((), modules)["libraries"])
+    with TemporaryDirectory() as folder:
+        return frozenset(_child((), modules, work=Path(folder))["libraries"])
+
+
+def _empty_modules(work: Path, count: int) -> tuple[str, ...]:
+    """Write modules of a docstring each, and return their names."""
+    package = work / "nothing"
+    package.mkdir()
+    for number in range(count):
+        (package / f"module_{number}.py").write_text('"""Nothing."""\n')
+    return tuple(f"{package.name}.module_{number}" for number in range(count))
 
 
 def _child(
-    before: tuple[str, ...], wanted: tuple[str, ...], copies: int = 0
+    before: tuple[str, ...], wanted: tuple[str, ...], copies: int = 0, *, work: Path
 ) -> dict[str, Any]:
     asked = json.dumps([before, wanted, _LIBRARIES, copies])
+    caches = {"PYTHONPATH": str(work), "PYTHONPYCACHEPREFIX": str(work / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, asked],
         cwd=_ROOT,
+        # Empty is unset: what is compiled once has to be kept.
+        env={**os.environ, **caches, "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
         text=True,
         check=True,
