@@ -1,6 +1,6 @@
 """Watches a bus: judges it every few seconds, tells its owner, and counts by the minute."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
 from datetime import datetime, timedelta
 import time
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from .issues import (
     clear_write_ignored,
     raise_trouble,
     raise_write_ignored,
+    tell_refused,
 )
 from .protocol.ble.machine import BleMaster
 from .protocol.ble.station import BleStation
@@ -24,6 +25,7 @@ from .protocol.line import Traffic
 from .protocol.listener import Listener
 from .protocol.masking import Message
 from .protocol.master import AskedStation, Master
+from .protocol.plausibility import Implausible
 from .protocol.station import Station
 from .protocol.ttl.machine import TtlMaster
 from .protocol.ttl.station import TtlStation
@@ -81,6 +83,8 @@ class BusHealth:
         self._listening: list[CALLBACK_TYPE] = []
         self._ignored: dict[str, int] = {}
         """Changes in a row that a pack ignored."""
+        self._refused: dict[str, AbstractSet[Block]] = {}
+        """Of which packs Repairs tells that something is not believed."""
         self._counted = now
         self._carried = 0
         """Bytes on the line when they were counted last."""
@@ -132,8 +136,20 @@ class BusHealth:
             if trouble not in self.troubles:
                 raise_trouble(self._hass, entry, trouble, figures)
         self.troubles = verdict.troubles
+        for pack in self._bus.packs.values():
+            self._judge_what_it_tells(pack, now)
         for call in tuple(self._listening):
             call()
+
+    def _judge_what_it_tells(self, pack: Pack, now: float) -> None:
+        refused: dict[Block, Implausible] = {}
+        # Where two packs answer at once that is the trouble, and Repairs says so.
+        if not pack.station.clashing:
+            for station in _stations(pack):
+                refused |= station.state.refused(now)
+        if refused.keys() != self._refused.get(pack.subentry_id, set()):
+            self._refused[pack.subentry_id] = refused.keys()
+            tell_refused(self._hass, self._bus.config_entry, pack, refused)
 
     @callback
     def _look(self, _: datetime) -> None:
@@ -256,10 +272,13 @@ def _discarded(machine: Master | TtlMaster | BleMaster | Listener) -> int:
     return machine.line.traffic[Traffic.DISCARDED]
 
 
+def _stations(pack: Pack) -> list[Station]:
+    """Return where a pack is heard: on its bus, and on its control line."""
+    return [s for s in (pack.station, pack.control) if s is not None]
+
+
 def _pack_counts(pack: Pack, now: float) -> dict[str, Count]:
-    stations: list[Station] = [pack.station]
-    if pack.control is not None:
-        stations.append(pack.control)
+    stations = _stations(pack)
     heard = [s.heard for s in stations if s.heard is not None]
     asked = [
         s for s in stations if isinstance(s, AskedStation | TtlStation | BleStation)

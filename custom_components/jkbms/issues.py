@@ -9,6 +9,8 @@ from homeassistant.helpers import issue_registry as ir
 
 from .const import CONF_SERIAL_NUMBER, DOMAIN
 from .plain_text import plain
+from .protocol.datum import Block
+from .protocol.plausibility import Implausible
 from .protocol.settings_diff import Difference
 from .protocol.state import Identity
 from .transport.health import Trouble
@@ -25,6 +27,8 @@ _CONTROL_FOREIGN_MASTER: Final = "control_foreign_master"
 _CONTROL_STRANGER: Final = "control_stranger"
 _CONTROL_CHOICE: Final = "control_choice"
 _WRITE_IGNORED: Final = "write_ignored"
+_VALUES_REFUSED: Final = "values_refused"
+_SETTINGS_REFUSED: Final = "settings_refused"
 _NEWCOMER: Final = "newcomer"
 _WRITE_LOOP: Final = "write_loop"
 _SETTINGS_DRIFT: Final = "settings_drift"
@@ -250,6 +254,27 @@ def clear_trouble(
 ) -> None:
     """Take the issue back: it is mended."""
     _clear(hass, trouble, entry.entry_id)
+
+
+def tell_refused(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    pack: Pack,
+    refused: Mapping[Block, Implausible],
+) -> None:
+    """Say that what a pack tells has not been believed for long, or take it back."""
+    settings = refused.get(Block.SETTINGS)
+    values = next((why for b, why in refused.items() if b is not Block.SETTINGS), None)
+    # A pack of which nothing is believed has one trouble, not two.
+    for kind, reason in (
+        (_VALUES_REFUSED, values),
+        (_SETTINGS_REFUSED, None if values else settings),
+    ):
+        if reason is None:
+            _clear(hass, kind, pack.subentry_id)
+        else:
+            placeholders = {"pack": pack.name, "reason": reason.value}
+            _raise(hass, entry, kind, pack.subentry_id, placeholders, fixable=False)
 
 
 def raise_write_ignored(

@@ -19,6 +19,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.jkbms.bus_descriptions import HEALTH_TEXTS
 from custom_components.jkbms.const import DOMAIN
+from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.transport.health import Health, Trouble
 from simulator import Bank, SlaveLine, Speed, TcpServer, Writing, serve_tcp
@@ -384,6 +385,58 @@ async def test_a_pack_that_ignores_changes_is_told_after_the_second_one(
         bank[1].writing = Writing.NORMAL
         await change(3.6)
         assert not issue(hass, "write_ignored", subentry_id(1))
+
+
+async def test_settings_that_cannot_be_true_are_told_and_cost_no_values(
+    hass: HomeAssistant, bank: Bank, gateway: TcpServer
+) -> None:
+    right = bank[1].number_of("cell_ovp")
+    entry = bus_entry(gateway.url, 1, 2, poll_interval=10, write_tier="protection")
+    async with holding(hass, entry) as bus:
+        bank[1].set("cell_ovp", 9000)
+        await wait_until(lambda: issue(hass, "settings_refused", subentry_id(1)), 600)
+        found = issue(hass, "settings_refused", subentry_id(1))
+        assert found is not None
+        assert found.translation_placeholders == {
+            "bus": "Bus",
+            "pack": "Pack 1",
+            "reason": "settings",
+        }
+        assert not issue(hass, "settings_refused", subentry_id(2))
+        assert not issue(hass, "values_refused", subentry_id(1))
+        station = bus.machine.stations[1]
+        assert station.available
+        assert hass.loop.time() - station.state.seen[Block.LIVE] < 20
+        # What it holds now is not known, so nothing of it is changed.
+        with pytest.raises(HomeAssistantError):
+            await bus.async_write(subentry_id(1), BY_KEY["cell_ovp"], 3.6)
+        assert bank[1].journal == []
+        bank[1].set("cell_ovp", right)
+        await wait_until(
+            lambda: not issue(hass, "settings_refused", subentry_id(1)), 80
+        )
+
+
+async def test_a_pack_that_cannot_be_believed_at_all_is_told_once(
+    hass: HomeAssistant, bank: Bank, gateway: TcpServer
+) -> None:
+    right = bank[1].number_of("soc")
+    async with holding(hass, bus_entry(gateway.url, 1, 2, poll_interval=10)):
+        bank[1].set("soc", 150)
+        bank[1].set("cell_ovp", 9000)
+        await wait_until(lambda: issue(hass, "values_refused", subentry_id(1)), 600)
+        await asyncio.sleep(400)
+        found = issue(hass, "values_refused", subentry_id(1))
+        assert found is not None
+        assert found.translation_placeholders is not None
+        assert found.translation_placeholders["reason"] == "state_of_charge"
+        text = TEXTS["issues"]["values_refused"]
+        assert "{pack}" in text["title"]
+        assert not issue(hass, "settings_refused", subentry_id(1))
+        bank[1].set("soc", right)
+        await wait_until(lambda: not issue(hass, "values_refused", subentry_id(1)), 80)
+        # What is left is told now.
+        await wait_until(lambda: issue(hass, "settings_refused", subentry_id(1)), 80)
 
 
 async def test_the_issues_of_a_bus_that_is_removed_go_with_it(

@@ -173,7 +173,7 @@ async def test_a_reload_takes_the_port_again_at_once(hass: HomeAssistant) -> Non
             for _ in range(3):
                 assert await hass.config_entries.async_reload(entry.entry_id)
                 assert entry.state is ConfigEntryState.LOADED
-                assert voltage(hass, 1)
+                await wait_until(lambda: voltage(hass, 1) is not None, 10)
 
 
 async def test_home_assistant_that_stops_gives_the_port_back(

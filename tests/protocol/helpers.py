@@ -1,19 +1,23 @@
 """What the protocol tests share: frames of simulated packs, a bus in simulated time, noise with a seed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
+import struct
 from typing import Any, Final
 
 from custom_components.jkbms.protocol.datum import Block
+from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.protocol.frames import (
     MAGIC,
     Discarded,
     Frame,
     Item,
     WriteRequest,
+    sum8,
     trigger,
 )
+from custom_components.jkbms.protocol.layout import FRAME_HEAD
 from custom_components.jkbms.protocol.stream import Framer
 import simulator
 from simulator import Bank, Pack, trios
@@ -36,6 +40,17 @@ def pack(kind: int = 0, address: int = 1, **raw: Any) -> Pack:
 def frame_of(of: Pack, block: Block) -> Frame:
     """Return the frame that a simulated pack would send."""
     return Frame(of.frame(SIMULATED[block]))
+
+
+def with_raw(frame: bytes, values: Mapping[str, int | bytes]) -> bytes:
+    """Return a frame that tells other raw values, by the keys of the fields."""
+    edited = bytearray(frame)
+    for key, raw in values.items():
+        field = BY_KEY[key]
+        code = f"<{field.codec.code}"
+        struct.pack_into(code, edited, FRAME_HEAD + field.offset, raw)
+    edited[-1] = sum8(bytes(edited))
+    return bytes(edited)
 
 
 def answer_of(of: Pack, block: Block) -> bytes:

@@ -17,7 +17,7 @@ from custom_components.jkbms.protocol.frames import (
 from custom_components.jkbms.protocol.inquiries import Counts, Inquirer
 from custom_components.jkbms.protocol.listener import Listener
 from custom_components.jkbms.protocol.pacing import SERIAL
-from custom_components.jkbms.protocol.station import Updated
+from custom_components.jkbms.protocol.station import Station, Updated
 from simulator import SLOT, SLOT_SLOW, Bank, MasterLine, parse_fault
 
 from .happening import Turns
@@ -353,6 +353,10 @@ def test_it_wakes_for_the_moment_and_for_the_end_of_the_wait() -> None:
         (b"\x99" * 17 + ANSWER, Counts(asked=1, collisions=1)),
         (b"\x99" * 9 + ANSWER, Counts(asked=1, answered=1)),
         (FRAME + b"\x99" * 8 + ACK, Counts(asked=1, answered=1)),
+        (
+            b"\x99" * 9 + FRAME + b"\x99" * 8 + ACK,
+            Counts(asked=1, collisions=1),
+        ),
         (trigger(1, Block.DEVICE).encode() + ANSWER, Counts(asked=1, answered=1)),
         (FRAME, Counts(asked=1, collisions=1)),
         (FRAME[:200], Counts(asked=1, collisions=1)),
@@ -368,6 +372,7 @@ def test_it_wakes_for_the_moment_and_for_the_end_of_the_wait() -> None:
         "much noise",
         "some noise",
         "stray bytes",
+        "stray bytes before and behind",
         "an echo",
         "no ACK",
         "a torn frame",
@@ -424,6 +429,16 @@ def test_silences_without_a_master_that_asks_are_not_used() -> None:
     assert listener.inquirer.longest_silence > 0.35
 
 
+def test_the_shortest_of_the_silences_counts() -> None:
+    cycle = Cycle()
+    # The master goes on at once this time: 0.25 s and an inquiry did not fit.
+    cycle.hear(0.2, answer_of(pack(address=0), Block.LIVE))
+    for _ in range(2):
+        cycle.turn()
+        assert cycle.hear(0.26) == b""
+        cycle.now -= 0.26
+
+
 def test_a_moment_that_was_missed_is_not_made_up_for() -> None:
     cycle = Cycle()
     assert cycle.hear(0.35) == b""
@@ -442,6 +457,20 @@ def test_a_pause_of_the_master_is_no_silence_to_learn_from() -> None:
     for turn in range(4):
         inquirer.heard([probe], 11, 30.0 * turn, incomplete=False)
     assert inquirer.longest_silence is None
+
+
+@pytest.mark.parametrize(("heard", "asked"), [(0.5, True), (0.484375, False)])
+def test_who_is_silent_for_more_than_two_cycles_is_not_asked(
+    heard: float, asked: bool
+) -> None:
+    # Times that are exact as binary fractions.
+    inquirer = Inquirer(SERIAL)
+    probe = trigger(LATE, Block.LIVE)
+    for turn in range(4):
+        inquirer.heard([probe], 11, 0.5 * turn, incomplete=False)
+    slave = Station(1, 30.0, cycle=0.640625, heard=heard, available=True)
+    request = inquirer.next({1: slave}, 1.5, 1.78125)
+    assert request == (trigger(1, Block.DEVICE) if asked else None)
 
 
 def test_requests_of_other_tools_name_no_silence() -> None:

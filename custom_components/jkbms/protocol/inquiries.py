@@ -193,7 +193,7 @@ class Inquirer:
     def _is_due(self, station: Station, now: float) -> bool:
         if station.address == MASTER or station.heard is None or not station.available:
             return False
-        if not now - station.heard <= _HEARD_WITHIN * station.cycle:
+        if now - station.heard > _HEARD_WITHIN * station.cycle:
             return False
         read = station.state.seen.get(Block.DEVICE)
         if read is not None and now - read < _READ_EVERY:

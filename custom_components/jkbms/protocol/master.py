@@ -4,6 +4,7 @@ No clock and no I/O: `advance` is told the time and the bytes heard, and returns
 bytes to send and when it wants to be called again at the latest.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field as dataclass_field
 from typing import Final
@@ -39,6 +40,10 @@ _SILENT_AFTER: Final = 3
 _BURST_AFTER: Final = 2
 """Firmware 15.36 and later may want another trigger first (rs485.md 8, quirk 10)."""
 _PROBE_AT_LEAST: Final = 30.0
+_AT_ONCE: Final = 5
+"""Requests for a block that are repeated at once: four triggers, then registers."""
+_RARELY: Final = 60.0
+"""Seconds between requests for what a BMS never tells to be believed."""
 _SETTLE: Final = 0.001
 """Order of the blocks after a start: live values of all, then info, then settings."""
 
@@ -73,6 +78,8 @@ class AskedStation(Station):
     pace: Pace = dataclass_field(default_factory=Pace)
     misses: int = 0
     live_misses: int = 0
+    in_vain: Counter[Block] = dataclass_field(default_factory=Counter)
+    """Requests in a row for a block that brought nothing to be believed."""
     unverified: bool = True
     """Whether another BMS may have taken its place since its device info was read."""
     garbling: Garbling = dataclass_field(default_factory=Garbling)
@@ -87,6 +94,12 @@ class AskedStation(Station):
     def alive(self) -> bool:
         """Whether it answers, as far as the last requests tell."""
         return self.misses < _SILENT_AFTER
+
+    def put_off(self, block: Block) -> float:
+        """Count a request in vain; return for how long not to ask again: ever longer."""
+        self.in_vain[block] += 1
+        further = self.in_vain[block] - _AT_ONCE
+        return min(_RARELY, 2.0 ** min(further, 6)) if further > 0 else 0.0
 
 
 class Master:
@@ -143,6 +156,7 @@ class Master:
         for station in self.stations.values():
             station.due |= self._all_due(now)
             station.misses = 0
+            station.in_vain.clear()
             station.approach.forget()
 
     def disconnected(self, now: float) -> tuple[Event, ...]:
@@ -273,7 +287,8 @@ class Master:
         if believed or (frame and station.state.waits_for(frame)):
             station.misses = 0
             station.heard = now
-        else:
+        elif asking is Block.LIVE:
+            # Other blocks may hold what nobody knows: it is there, and goes on.
             station.misses += 1
             self._silent(station, now)
         if asking is not None and not isinstance(asking, Block):
@@ -299,6 +314,7 @@ class Master:
                 station.counts.implausible += 1
             return False
         station.counts.ok += 1
+        del station.in_vain[block]
         if block is Block.LIVE:
             station.live_misses = 0
             if before is not None and station.available:
@@ -357,6 +373,7 @@ class Master:
         if not station.alive:
             station.unverified = True
             station.due[Block.DEVICE] = min(station.due[Block.DEVICE], now)
+            station.in_vain.clear()
             station.approach.reach.forget()
             # Longer quiet times did not help: that was not the reason.
             station.pace.forgive()
@@ -369,13 +386,15 @@ class Master:
                 station.due[Block.SETTINGS] = min(station.due[Block.SETTINGS], now)
         station.due[block] = now
         if station.alive:
+            if block is not Block.LIVE:
+                station.due[block] += station.put_off(block)
             return
         for waiting in Block:
             station.due[waiting] = max(station.due[waiting], now + self._probe_after())
 
     def _probe_after(self) -> float:
         cycles = [s.cycle for s in self.stations.values() if s.alive and s.cycle]
-        cycle = max(self.plan.live, *cycles, 0.0)
+        cycle = max([self.plan.live, *cycles])
         return min(_PROBE_AT_LEAST, 2 * cycle - self._bus_patience.timeout)
 
     def _close(self, job: Job, events: list[Event]) -> None:

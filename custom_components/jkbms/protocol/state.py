@@ -24,6 +24,7 @@ from .fields import (
 from .frames import Frame
 from .layout import FRAME_HEAD, Layout, decode_block, recognise
 from .plausibility import Implausible, implausible
+from .refusals import Refusals
 from .scrutiny import suspicions, unread
 from .trail import Repetition, Trail, trail_of
 
@@ -101,6 +102,7 @@ class BmsState:
     told: set[str] | None = None
     """The keys that it tells, where values do not come in blocks; None where they do."""
     rejected: Counter[Implausible] = dataclass_field(default_factory=Counter)
+    refusals: Refusals = dataclass_field(default_factory=Refusals)
     clashing: bool = False
     """Whether two BMS speak with this address by turns; the first one is believed."""
     _held: dict[Block, _Held] = dataclass_field(default_factory=dict)
@@ -194,7 +196,7 @@ class BmsState:
             return update
         layout = self._layout_of(frame, block)
         if layout is None:
-            self.rejected[Implausible.LAYOUT] += 1
+            self.refuse(block, Implausible.LAYOUT, now)
             return None
         values = self._decode(frame.data, block, layout)
         reason = implausible(block, values, self.values)
@@ -205,8 +207,21 @@ class BmsState:
             reason = reason or Implausible.UNCONFIRMED
             if block is Block.LIVE:
                 self._note_other(said)
-        self.rejected[reason] += 1
+        self.refuse(block, reason, now)
         return None
+
+    def refuse(self, block: Block, reason: Implausible, now: float) -> None:
+        """Take note that what was said of a block is not believed."""
+        self.rejected[reason] += 1
+        self.note_refusal(block, reason, now)
+
+    def note_refusal(self, block: Block, reason: Implausible, now: float) -> None:
+        """Take note of it where it was counted before."""
+        self.refusals.note(block, reason, now, self.seen.get(block))
+
+    def refused(self, now: float) -> dict[Block, Implausible]:
+        """Return why which blocks have not been believed for long, although they come."""
+        return self.refusals.lasting(self.seen, now)
 
     def _layout_of(self, frame: Frame, block: Block) -> Layout | None:
         """Return how a frame is to be read; None where it cannot be one of this BMS."""

@@ -102,6 +102,20 @@ def test_live_values_are_taken_over_as_often_as_wanted() -> None:
     assert link.station.cycle == pytest.approx(2.0)
 
 
+def test_the_cycle_is_that_of_the_pack_where_it_is_slower() -> None:
+    link = settled(link_to(still=False, interval=0.1))
+    link.run(20)
+    assert link.station.cycle == pytest.approx(0.5, abs=0.1)
+    link.close()
+    link.run(60.0)
+    link.open()
+    since = link.now
+    link.run(1.0)
+    assert len(link.updates("live", since)) == 1
+    # It was away: that was no cycle.
+    assert link.station.cycle == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_next_live_values_are_taken_over_on_request() -> None:
     link = settled(link_to(still=False, interval=30.0))
     since = link.now
@@ -155,6 +169,22 @@ def test_each_order_without_an_answer_doubles_the_wait_for_the_next() -> None:
     ]
     assert link.station.misses == 6
     assert link.station.back_off == 30.0
+
+
+def test_settings_that_nobody_can_believe_are_asked_for_ever_less() -> None:
+    link = settled(link_to())
+    right = link.gatt.pack.number_of("cell_ovp")
+    link.gatt.pack.set("cell_ovp", 9000)
+    link.run(60.0)
+    since = link.now
+    link.run(300.0)
+    assert len(link.orders(since)) <= 16
+    assert link.station.available
+    assert link.availability(since) == []
+    link.gatt.pack.set("cell_ovp", right)
+    link.run(31.0)
+    assert link.station.misses == 0
+    assert link.updates("settings", link.now - 31.0)
 
 
 def test_the_repeated_device_information_answers_nothing() -> None:
@@ -241,7 +271,9 @@ def test_a_connection_that_ends_leaves_nothing_under_way() -> None:
 
 
 def test_a_pack_that_nobody_knows_appears_once() -> None:
-    link = settled(link_to(known=False))
+    link = link_to(known=False)
+    link.run_until(lambda e: isinstance(e, Appeared), 5.0)
+    assert link.station.features is not None
     link.run(30.0)
     # It is stored with every pack that was added over Bluetooth.
     assert [e for _, e in link.of_type(Appeared)] == [Appeared(0)]

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from custom_components.jkbms.protocol.ble import machine
 from custom_components.jkbms.protocol.ble.frames import Order
 from custom_components.jkbms.protocol.ble.registers import offers, order_for
 from custom_components.jkbms.protocol.ble.station import ADDRESS
 from custom_components.jkbms.protocol.budget import WriteBudget
 from custom_components.jkbms.protocol.commands import SetClock, StartEmergency
 from custom_components.jkbms.protocol.datum import Firmware
+from custom_components.jkbms.protocol.errors import NotWritableError
 from custom_components.jkbms.protocol.features import Features
 from custom_components.jkbms.protocol.fields import BY_KEY, writable
 from custom_components.jkbms.protocol.jobs import job_of
@@ -275,6 +277,44 @@ def test_changes_are_given_up_with_the_connection() -> None:
     (told,) = [e for _, e in link.of_type(Settled)]
     assert written.result.outcome is Outcome.UNREACHABLE
     assert told.report.results[0].outcome is Outcome.UNREACHABLE
+
+
+def test_a_change_that_waits_for_its_turn_is_not_sent_on_another_connection() -> None:
+    link = settled(link_to())
+    link.master.submit(
+        together(
+            ("balance_trigger_voltage", 0.02),
+            ("max_balance_current", 1.0),
+            ("balancer", False),
+        )
+    )
+    while not changes(link):
+        link.run(0.01)
+    ((first, _, _),) = changes(link)
+    link.run(first + 0.95 - link.now)
+    link.close()
+    link.open()
+    link.run(10.0)
+    assert len(changes(link)) == 1
+
+
+def test_the_last_gate_stands_before_the_radio(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = settled(link_to())
+    link.master.submit(Change(ADDRESS, BY_KEY["balancer"], False))
+    shutdown = Order(0x65, bytes(4))
+    monkeypatch.setattr(machine, "order_for", lambda *_: shutdown)
+    with pytest.raises(NotWritableError):
+        link.run(5.0)
+    assert changes(link) == []
+
+
+def test_switching_to_and_fro_has_an_end() -> None:
+    link = settled(link_to())
+    outcomes = [
+        link.write("balancer", bool(turn % 2)).result.outcome for turn in range(12)
+    ]
+    assert outcomes[:10] == [Outcome.PROVEN] * 10
+    assert Outcome.TOO_OFTEN in outcomes[10:]
 
 
 def test_a_cancelled_transaction_is_put_back() -> None:

@@ -256,8 +256,12 @@ class BleMaster:
             assert block is not None
             station.patience.took(pending.heard - pending.at)
             station.misses = 0 if pending.believed else station.misses + 1
-            again = _EVERY[block] if pending.believed else 0.0
-            station.due[block] = now + again
+            if pending.believed:
+                station.due[block] = now + _EVERY[block]
+            else:
+                # What changed is said twice before it counts: the second time at once.
+                again = 0.0 if station.misses == 1 else station.back_off
+                station.due[block] = now + again
         if pending.job is not None:
             pending.job.answered(pending.frame if pending.believed else None, now)
             self._close(pending.job, events)
