@@ -206,7 +206,7 @@ def bluetooth(data: bytes) -> None:
 
 def older(data: bytes) -> None:
     """Who asks in the older protocol is answered anything."""
-    _driven(TtlMaster((0, 1), SERIAL, 100.0), parts(data), b"")
+    _driven(TtlMaster((0, 1), SERIAL, 100.0, interval=5.0), parts(data), b"")
 
 
 def survey(data: bytes) -> None:

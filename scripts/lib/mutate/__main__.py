@@ -15,12 +15,11 @@ import pytest
 from .grafting import ROOT, stand_in
 from .mutants import Mutant, mutants
 from .report import Report, Tally, lines_of
-from .running import OPTIONS, Mutation, Source, Verdict, unvaried
+from .running import OPTIONS, TESTS, Mutation, Source, Verdict, unvaried
 from .watching import Coverage, digest_of
 
 _PROTOCOL: Final = ROOT / "custom_components" / "jkbms" / "protocol"
 _PACKAGE: Final = "custom_components.jkbms.protocol"
-_TESTS: Final = "tests/protocol"
 _KEPT: Final = ROOT / ".mutate"
 
 
@@ -60,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
 def _sources(names: list[str]) -> dict[str, Source]:
     wanted = {name.partition(":")[0] for name in names}
     texts = {path: path.read_text() for path in sorted(_PROTOCOL.rglob("*.py"))}
+    tests = "".join(path.read_text() for path in (ROOT / TESTS).rglob("*.py"))
     found = {}
     for path, text in texts.items():
         parts = path.relative_to(_PROTOCOL).with_suffix("").parts
@@ -69,7 +69,7 @@ def _sources(names: list[str]) -> dict[str, Source]:
                 name=".".join((_PACKAGE, *parts)).removesuffix(".__init__"),
                 path=path,
                 tree=ast.parse(text),
-                others="".join(texts[one] for one in texts if one is not path),
+                others=(tests, *(texts[one] for one in texts if one is not path)),
             )
     return found
 
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         on_verdict=judged,
     )
     with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
-        status = pytest.main([*OPTIONS, _TESTS], plugins=[plugin])
+        status = pytest.main([*OPTIONS, TESTS], plugins=[plugin])
     if status:
         print("pytest could not collect the tests", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """Puts a changed module in the place of the one that was imported; in a fork, for it cannot be undone."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 import gc
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -66,10 +66,13 @@ def _place(code: CodeType) -> tuple[str, int, str]:
     return code.co_filename, code.co_firstlineno, code.co_qualname
 
 
-def is_lone_constant(tree: ast.Module, top: ast.stmt, others: str) -> bool:
+def is_lone_constant(
+    tree: ast.Module, top: ast.stmt, others: Iterable[str], imported: Container[int]
+) -> bool:
     """Tell whether only functions of its own module read what a statement names.
 
-    Then it is enough to execute it again: nobody else has taken its value along.
+    Then it is enough to execute it again: nobody else has taken its value along, and
+    none of the lines that importing has run.
     """
     match top:
         case ast.AnnAssign(target=ast.Name(id=name)):
@@ -78,13 +81,15 @@ def is_lone_constant(tree: ast.Module, top: ast.stmt, others: str) -> bool:
             pass
         case _:
             return False
-    if re.search(rf"\b{name}\b", others):
+    if any(re.search(rf"\b{name}\b", text) for text in others):
         return False
-    early = [*_early(tree)]
+    early = {node for statement in _early(tree) for node in ast.walk(statement)}
     return not any(
-        isinstance(node, ast.Name) and node.id == name and node is not _target(top)
-        for statement in early
-        for node in ast.walk(statement)
+        isinstance(node, ast.Name)
+        and node.id == name
+        and node is not _target(top)
+        and (node in early or node.lineno in imported)
+        for node in ast.walk(tree)
     )
 
 

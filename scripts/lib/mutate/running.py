@@ -8,7 +8,6 @@ from enum import Enum, StrEnum
 import gc
 import os
 from pathlib import Path
-import re
 import resource
 import select
 import signal
@@ -28,8 +27,10 @@ from .grafting import (
     writes_otherwise,
 )
 from .mutants import Mutant
+from .nearness import Nearness
 from .watching import Coverage, Watcher
 
+TESTS: Final = "tests/protocol"
 OPTIONS: Final = (
     *("-q", "--no-header", "--capture=no"),
     *("-p", "no:cacheprovider", "-p", "no:homeassistant", "--noconftest"),
@@ -44,6 +45,8 @@ _COLLECTING: Final = 5.0
 """Seconds that a file of tests takes to be collected anew, on a busy machine."""
 _COLLECTED: Final = 1.0
 """Seconds of patience that it costs."""
+_FAR: Final = 100
+"""Imports from a module to tests that do not get there at all."""
 _PIECE: Final = 4096
 _MEMORY: Final = 4 << 30
 """Bytes; a mutant that gathers without an end gets no more, and fails."""
@@ -157,8 +160,8 @@ class Source:
     name: str
     path: Path
     tree: ast.Module
-    others: str
-    """What the other modules of the package say."""
+    others: tuple[str, ...]
+    """What the other modules of the package and the tests say."""
 
 
 class Mutation(Reports):
@@ -187,6 +190,7 @@ class Mutation(Reports):
         self._jobs, self._patience = jobs, patience
         self._on_verdict = on_verdict
         self._killers: dict[str, Counter[str]] = {}
+        self._nearness = Nearness((folder.relative_to(Path.cwd()), Path(TESTS)))
         self._watcher = Watcher(folder)
         self._imported = self._watcher.lines
 
@@ -300,17 +304,24 @@ class Mutation(Reports):
         """Return the tests to run, the likeliest first, and how many take too long."""
         coverage, path = self.coverage, str(self._sources[mutant.module].path)
         way = self._way(mutant)
-        readers: set[str] = set()
+        far: dict[str, int] = {}
         if way is not _Way.GRAFTED:
             # Who only looks at what importing has made runs none of its lines.
-            readers = self._readers(mutant.module)
-            names = coverage.of_module(path) | readers or set(coverage.seconds)
+            far = self._distances(mutant.module)
+            names = coverage.of_module(path) | far.keys() or set(coverage.seconds)
         else:
             names = coverage.of_lines(path, mutant.lines)
         known = self._killers.get(mutant.module, Counter())
         seconds = coverage.seconds
         ranked = sorted(names & self._items.keys(), key=seconds.__getitem__)
-        ranked.sort(key=lambda name: (-known[name], name not in readers))
+        # The cases of one test mostly notice the same: one of each goes first.
+        cases: Counter[str] = Counter()
+        turns = {}
+        for name in ranked:
+            test = name.partition("[")[0]
+            turns[name] = cases[test]
+            cases[test] += 1
+        ranked.sort(key=lambda name: (-known[name], far.get(name, _FAR), turns[name]))
         chosen: list[str] = []
         collected: set[str] = set()
         total = 0.0
@@ -323,22 +334,21 @@ class Mutation(Reports):
                 total += cost
         return chosen, len(ranked) - len(chosen)
 
-    def _readers(self, module: str) -> set[str]:
-        """Return the tests in files that import something of a module."""
-        name = re.escape(self._sources[module].name.rpartition("protocol.")[2])
-        imports = re.compile(rf"^from \S*protocol\.{name} import ", re.MULTILINE)
-        files = {_file_of(test) for test in self.coverage.seconds}
-        reading = {file for file in files if imports.search(Path(file).read_text())}
-        return {test for test in self.coverage.seconds if _file_of(test) in reading}
+    def _distances(self, module: str) -> dict[str, int]:
+        """Return by how many imports each test gets to a module."""
+        far = self._nearness.of(self._sources[module].name)
+        tests = {test: far.get(Path(_file_of(test))) for test in self.coverage.seconds}
+        return {test: steps for test, steps in tests.items() if steps is not None}
 
     def _way(self, mutant: Mutant) -> _Way:
         """Return how a mutant takes the place of what it was."""
         source = self._sources[mutant.module]
-        if not mutant.inside:
-            lone = is_lone_constant(source.tree, mutant.top, source.others)
-            return _Way.EXECUTED if lone else _Way.IMPORTED
         path = str(source.path)
-        early = any((path, line) in self._imported for line in mutant.lines)
+        imported = {line for file, line in self._imported if file == path}
+        if not mutant.inside:
+            lone = is_lone_constant(source.tree, mutant.top, source.others, imported)
+            return _Way.EXECUTED if lone else _Way.IMPORTED
+        early = not imported.isdisjoint(mutant.lines)
         return _Way.IMPORTED if early else _Way.GRAFTED
 
     def _be(self, mutant: Mutant, tests: list[str], pipe: int) -> None:
