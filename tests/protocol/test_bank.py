@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.jkbms.protocol.bank import Bank
 from custom_components.jkbms.protocol.bank_member import Flow, Member, Spot
 from custom_components.jkbms.protocol.bank_state import BANK_DATA
 from custom_components.jkbms.protocol.datum import Block, Datum
@@ -97,6 +98,14 @@ def test_a_pack_that_was_only_heard_again_is_the_same() -> None:
     assert member(heard=1.0) == member(heard=2.0)
 
 
+def test_a_bank_is_complete_when_all_of_its_packs_answer() -> None:
+    assert Bank([member(1)]).complete
+    assert Bank([member(1), member(2)]).complete
+    assert not Bank([member(1), away(2)]).complete
+    assert not Bank([away(1)]).complete
+    assert not Bank([]).complete
+
+
 # -- sums -----------------------------------------------------------------------------
 
 
@@ -107,6 +116,19 @@ def test_what_packs_carry_is_added_up() -> None:
     assert value("remaining_capacity", *packs) == 280.0
     assert value("total_capacity", *packs) == 560.0
     assert value("remaining_energy", *packs) == 8.17
+
+
+def test_what_is_added_up_has_the_digits_of_a_pack() -> None:
+    packs = (member(1, capacity=100.0004), member(2, capacity=200.0002))
+    assert value("total_capacity", *packs) == 300.001
+
+
+def test_small_packs_share_small_currents() -> None:
+    packs = (
+        member(1, amperes=0.9, capacity=20.0, charge_mos=True, discharge_mos=False),
+        member(2, amperes=0.0, capacity=20.0, charge_mos=True, discharge_mos=False),
+    )
+    assert value("current_sharing_error", *packs) == 100.0
 
 
 def test_the_state_of_charge_is_weighted_by_capacity() -> None:

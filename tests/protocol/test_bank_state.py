@@ -105,6 +105,12 @@ def test_a_look_before_all_were_heard_anew_counts_nothing() -> None:
     assert charged(bank) == pytest.approx(1000 * 5 / 3.6e6)
 
 
+def test_what_is_counted_ends_where_the_first_pack_was_heard_last() -> None:
+    bank = BankState()
+    run(bank, (0.0, 0.0), (5.0, 9.0))
+    assert charged(bank) == pytest.approx(1000 * 5 / 3.6e6)
+
+
 def test_a_slow_bus_is_no_gap_however_many_packs_it_has() -> None:
     bank = BankState()
     looks = []

@@ -29,9 +29,12 @@ def take(
 
 
 def believed(**raw: Any) -> BmsState:
-    """Return the state of a BMS of which each block was read at 0 s."""
+    """Return the state of a BMS of which each block was read at 0 s.
+
+    From here on a frame is first held against the raw values of the one before.
+    """
     state = BmsState()
-    for block in Block:
+    for block in (*Block, Block.LIVE):
         assert take(state, block, 0.0, **raw)
     return state
 
@@ -118,6 +121,22 @@ def test_counters_may_have_gone_far_in_a_long_silence() -> None:
         remaining_capacity=150_000,
     )
     assert update is not None
+
+
+@pytest.mark.parametrize("start", [0.0, 1e6])
+def test_a_counter_has_as_long_as_passed_since_the_frame_before(start: float) -> None:
+    """However long this machine has been running."""
+    state = BmsState()
+    counts: dict[str, Any] = {"remaining_capacity": 100_000, "cycled_capacity": 1_000}
+    assert take(state, Block.LIVE, start, run_time=1000, **counts)
+    assert take(state, Block.LIVE, start + 1, run_time=1001, **counts)
+    jump: dict[str, Any] = {
+        "run_time": 1002,
+        "remaining_capacity": 150_000,
+        "cycled_capacity": 51_000,
+    }
+    assert take(state, Block.LIVE, start + 2, **jump) is None
+    assert take(state, Block.LIVE, start + 3, run_time=1003, **counts)
 
 
 def test_a_bms_that_is_never_the_same_is_believed_and_known_for_it() -> None:

@@ -371,6 +371,17 @@ def test_remaining_energy_is_remaining_capacity_at_nominal_voltage() -> None:
     assert remaining_energy({"capacity_remaining": 1.0}, 3.2) is None
 
 
+@pytest.mark.parametrize(("protection", "volts"), [(3.65, 3.2), (4.2, 3.7), (2.7, 2.3)])
+def test_a_cell_counts_with_the_voltage_that_its_maker_states(
+    protection: float, volts: float
+) -> None:
+    """Lithium iron phosphate, lithium ion, lithium titanate."""
+    account = EnergyAccount()
+    values = live(remaining_capacity=100_000, cell_presence=0xFFFF)
+    account.read({**values, "cell_ovp": protection}, 0.0)
+    assert account.stored == pytest.approx(100 * 16 * volts / 1000)
+
+
 def test_less_than_nothing_is_nothing() -> None:
     values = {"capacity_remaining": -2.0, "cell_presence": 0xFF}
     assert remaining_energy(values, 3.2) == 0.0

@@ -144,6 +144,45 @@ def test_only_settings_are_written() -> None:
     assert {field.role for field in writable()} == {Role.SETTING}
 
 
+def test_each_state_has_the_number_of_the_document() -> None:
+    """UART and CAN: rs485.md 1.4, triggers: ble.md 6.3."""
+    told = {
+        field.key: " ".join(field.codec.options)
+        for field in FIELDS
+        if isinstance(field.codec, Enumerated)
+    }
+    triggers = (
+        "none low_soc battery_overvoltage battery_undervoltage cell_overvoltage "
+        "cell_undervoltage charge_overcurrent discharge_overcurrent "
+        "battery_overtemperature mos_overtemperature system_alarm "
+        "battery_low_temperature remote_control high_soc mos_fault"
+    )
+    assert told == {
+        "battery_type": "lfp li_ion lto",
+        "charge_status": "bulk absorption float",
+        "uart1_protocol": (
+            "remote_module jk_modbus niu china_tower_1 pace pylontech growatt "
+            "voltronic china_tower_2 srne jk_display custom_1 custom_2 "
+            "jk_modbus_9600 pylontech_9600 jk_storage lin"
+        ),
+        "can_protocol": (
+            "jk_250k deye pylontech growatt victron megarevo jk_500k invt goodwe "
+            "sma must luxpower custom_1 custom_2"
+        ),
+        "lcd_buzzer_trigger": triggers,
+        "dry_1_trigger": triggers,
+        "dry_2_trigger": triggers,
+    }
+
+
+def test_settings_are_the_rows_of_that_role() -> None:
+    keys = {field.key for field in settings()}
+    assert {field.key for field in writable()} <= keys
+    assert keys == {f.key for f in FIELDS if f.role is Role.SETTING}
+    assert {"cell_ovp", "can_protocol"} <= keys
+    assert "soc" not in keys
+
+
 def test_secrets_are_never_decoded() -> None:
     secrets = [field for field in FIELDS if field.role is Role.SECRET]
     assert {(field.address, field.codec.size) for field in secrets} == {

@@ -48,6 +48,17 @@ def test_one_whole_answer_is_not_the_end() -> None:
     assert not garbling.suspected
 
 
+def test_three_whole_answers_in_a_row_make_one_that_answers() -> None:
+    garbling = Garbling()
+    answers = []
+    for _ in range(3):
+        garbling.was_whole()
+        answers.append(garbling.answers)
+    assert answers == [False, False, True]
+    garbling.was_silent()
+    assert not garbling.answers
+
+
 def test_two_packs_that_answer_at_once_are_told_and_so_is_the_end_of_it() -> None:
     bus = bus_of(1, 2, fault="duplicate:address=1")
     bus.run(600)

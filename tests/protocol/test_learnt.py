@@ -41,6 +41,9 @@ def test_bounds_that_contradict_each_other_are_replaced_by_the_newer() -> None:
     known = refused(refused(FRESH, 100, 150.0), 80, 50.0)
     assert known.of(CURRENT) == Refused(high=80)
     assert refused(known, 90, 120.0).of(CURRENT) == Refused(low=90)
+    # The same value was too much and too little.
+    assert refused(known, 80, 120.0).of(CURRENT) == Refused(low=80)
+    assert refused(refused(FRESH, 80, 120.0), 80, 50.0).of(CURRENT) == Refused(high=80)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_a_reply_that_comes_after_it_was_given_up_is_told_to_be_late() -> None:
     line = asking(READ)
     tick(line, 0.6)
     assert receive(line, ReadReply(1, bytes(4)).encode(), 0.7) == [Late(1)]
+    assert line.traffic[Traffic.LATE] == 1
     # A read heard and its reply are somebody else's.
     events = receive(line, READ.encode() + ReadReply(1, bytes(4)).encode(), 5.0)
     assert events[0] == Foreign(1)

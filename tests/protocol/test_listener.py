@@ -137,6 +137,11 @@ def test_a_simulated_pack_that_changes_its_address_moves() -> None:
     bus.run(20)
     assert sorted(bus.listener.stations) == [0, 1, 6]
     assert bus.of_type(Moved) == [Moved(2, 6)]
+    # What has proven it is told at once.
+    events = [event for _, event in bus.events]
+    later = events[events.index(Moved(2, 6)) + 1 :]
+    first = next(event for event in later if isinstance(event, Updated))
+    assert (first.address, first.update.block) == (6, Block.LIVE)
 
 
 def test_a_frame_without_its_ack_counts_when_it_goes_on_where_its_pack_left_off() -> (
@@ -261,6 +266,19 @@ def test_whatever_is_heard_not_one_byte_is_sent(
         step = listener.advance(now)
         assert step.send == b""
         assert step.wake >= now
+
+
+def test_half_a_frame_waits_for_its_rest_however_often_time_is_told() -> None:
+    listener = Listener((1,), SERIAL)
+    data = trigger(1, Block.LIVE).encode() + answer_of(pack(), Block.LIVE)
+    events: list[Event] = []
+    for n, at in enumerate(range(0, len(data), 20)):
+        now = n * 0.002
+        events += listener.advance(now, data[at : at + 20]).events
+        events += listener.advance(now + 0.001).events
+    events += listener.advance(now + 1.0).events
+    assert [type(event) for event in events] == [Updated, Availability]
+    assert listener.discarded == 0
 
 
 def test_a_lost_link_leaves_nothing_half_heard() -> None:

@@ -2,8 +2,11 @@
 
 from datetime import datetime
 
-from custom_components.jkbms.protocol.frames import Ack, Frame
+import pytest
+
+from custom_components.jkbms.protocol.frames import LOG_TRIGGERS, Ack, Frame
 from custom_components.jkbms.protocol.logbook import (
+    COMPACT,
     LogEvent,
     log_count,
     log_events,
@@ -46,6 +49,22 @@ def test_a_detailed_log_tells_the_state_at_each_event() -> None:
     assert (first.max_temperature, first.min_temperature) == (25, -4)
     assert first.power_tube_temperature == 30
     assert second.code == 1
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_each_flag_of_a_record_has_its_bit(bit: int) -> None:
+    """Highest cell 5, lowest cell 7."""
+    record = bytes(4) + bytes((1, 1 << bit, 4, 6)) + bytes(24)
+    (told,) = log_records(bytes(8) + b"\1" + record + bytes(291 - len(record)))
+    flags = (told.charging, told.discharging, told.balancing, told.heating)
+    assert flags == tuple(bit == n for n in range(4))
+    assert (told.max_voltage_cell, told.min_voltage_cell) == (5, 7)
+
+
+def test_the_logs_have_the_types_of_the_document() -> None:
+    """Compact 5, detailed 6 (rs485.md 3.3)."""
+    assert COMPACT == 5
+    assert LOG_TRIGGERS == {0x1622: 6, 0x1624: 5}
 
 
 def test_a_detailed_log_comes_in_many_frames_and_one_ack() -> None:

@@ -54,6 +54,17 @@ def test_the_interval_is_kept_to_the_tick() -> None:
     assert times[-1] - times[0] == pytest.approx(2.0 * len(gaps), abs=0.11)
 
 
+def test_a_pack_that_is_asked_seldom_is_away_after_three_cycles() -> None:
+    bus = bus_of(1, live=20)
+    bus.run(50)
+    read = bus.master.stations[1].state.seen[Block.LIVE]
+    bus.line.bank[1].present = False
+    bus.run(read + 59.9 - bus.now)
+    assert availability(bus) == [(1, True)]
+    bus.run(0.2)
+    assert availability(bus) == [(1, True), (1, False)]
+
+
 def test_only_read_triggers_are_sent_and_each_waits_for_quiet() -> None:
     bus = bus_of(1, 2, 3, 4)
     bus.run(60)

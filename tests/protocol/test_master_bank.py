@@ -286,6 +286,15 @@ def test_firmware_that_answers_live_only_after_another_trigger_is_helped() -> No
     assert Block.SETTINGS in blocks[first:]
 
 
+def test_damaged_answers_are_counted_apart_from_those_that_never_came() -> None:
+    bus = bus_of(1, fault="flip:rate=0.002")
+    bus.run(60)
+    counts = bus.master.stations[1].counts
+    assert counts.damaged > 5
+    assert counts.damaged + counts.timeouts == bus.lost
+    assert counts.timeouts < counts.damaged / 2
+
+
 def test_a_refused_trigger_is_counted_and_asked_again_next_time() -> None:
     master = Master([1], Plan(live=5), SERIAL, 0.0)
     master.connected(0.0)
@@ -293,6 +302,7 @@ def test_a_refused_trigger_is_counted_and_asked_again_next_time() -> None:
     step = master.advance(0.05, ExceptionReply(1, 0x10, 2).encode())
     assert step.events == ()
     assert master.stations[1].counts.refused == 1
+    assert master.stations[1].misses == 0
     assert master.stations[1].heard is None
 
 

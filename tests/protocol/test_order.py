@@ -205,3 +205,18 @@ def test_a_value_that_was_never_set_may_not_be_set_beyond_its_fellow() -> None:
 def test_other_settings_have_no_fellows() -> None:
     assert broken_order(BY_KEY["balance_trigger_voltage"], 1.0, VALUES) is None
     assert broken_order(BY_KEY["charging_switch"], False, VALUES) is None
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=order_id)
+def test_two_settings_may_meet_where_that_is_no_contradiction(order: Order) -> None:
+    protection = {
+        ("power_off_voltage", "cell_uvp"),
+        ("cell_uvp", "soc_0_voltage"),
+        ("soc_0_voltage", "balance_starting_voltage"),
+        ("soc_0_voltage", "cell_request_float_voltage"),
+        ("soc_100_voltage", "cell_request_charge_voltage"),
+        ("soc_100_voltage", "cell_ovp"),
+        ("cell_request_float_voltage", "cell_request_charge_voltage"),
+        ("cell_request_charge_voltage", "cell_ovp"),
+    }
+    assert order.may_meet is ((order.lower.key, order.upper.key) in protection)

@@ -64,6 +64,22 @@ def test_a_single_loss_in_a_thousand_is_noise_and_forgotten() -> None:
     assert pace.quiet == pytest.approx(0.05)
 
 
+def test_a_pack_that_came_back_begins_anew_but_not_below_what_it_needs() -> None:
+    pace = Pace()
+    for _ in range(2):
+        pace.unheard()
+    pace.forgive()
+    assert pace.quiet == pytest.approx(0.1)
+    for _ in range(3):
+        pace.unheard()
+    assert pace.quiet == pytest.approx(0.4)
+    pace.unheard()
+    pace.forgive()
+    answered(pace, 800)
+    assert pace.settled
+    assert pace.quiet == pytest.approx(0.4)
+
+
 def test_a_loss_at_a_longer_quiet_time_than_before_is_no_hint() -> None:
     pace = Pace()
     answered(pace, 40)

@@ -231,6 +231,7 @@ def test_the_answer_of_such_a_gateway_may_come_in_pieces() -> None:
     scan = Scan(NETWORK, 0.0, addresses=())
     step = scan.advance(0.0)
     assert step.send == MBAP
+    assert step.wake == 2.0
     assert scan.advance(0.5, MBAP[:2]).done is False
     assert scan.advance(0.6, MBAP[2:5]).done is True
     assert scan.finding is Finding.MODBUS_TCP

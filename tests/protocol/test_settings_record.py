@@ -58,6 +58,8 @@ def test_measurements_and_unknown_values_are_no_settings() -> None:
     told = {"total_voltage": 53.2, "cell_ovp": None, "device_address": 3}
     assert read(record, told) == []
     assert record.values == {}
+    assert read(record, {**told, "balancer": True}) == []
+    assert record.values == {"balancer": True}
 
 
 def test_what_is_stored_is_known_after_a_restart() -> None:

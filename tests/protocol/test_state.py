@@ -105,6 +105,8 @@ def test_a_live_frame_without_cells_has_no_voltage_to_believe() -> None:
     ("raw", "reason"),
     [
         ({}, None),
+        ({"cell_count": 1}, None),
+        ({"cell_count": 32}, None),
         ({"cell_count": 0}, Implausible.SETTINGS),
         ({"cell_count": 33}, Implausible.SETTINGS),
         ({"cell_ovp": 5001}, Implausible.SETTINGS),
@@ -548,6 +550,8 @@ def test_a_probe_or_cell_that_fails_is_still_a_feature() -> None:
         ("15", None),
         ("15.", None),
         ("15.x4", None),
+        ("x.41", None),
+        (".41", None),
         ("", None),
         (None, None),
     ],

@@ -36,6 +36,11 @@ def surveyed(*heard: bytes) -> Survey:
         (LEGACY, Finding.LEGACY_PROTOCOL),
         (b"\xee" * 30 + b"NW\xff\xff" + LEGACY, Finding.LEGACY_PROTOCOL),
         (b"\xee" * 30 + b"NW\xff\xff", Finding.NOISE),
+        # The shortest and the longest that there are.
+        (b"NW\0\x12" + bytes(40), Finding.LEGACY_PROTOCOL),
+        (b"NW\0\x11" + bytes(40), Finding.NOISE),
+        (b"NW\x01\x90" + bytes(40), Finding.LEGACY_PROTOCOL),
+        (b"NW\x01\x91" + bytes(40), Finding.NOISE),
         (b"\xee" * 30 + b"NW", Finding.NOISE),
         (LIVE[:100] * 2, Finding.CUT_FRAMES),
         (LIVE[:100], Finding.NOISE),

@@ -25,7 +25,7 @@ from custom_components.jkbms.protocol.state import BmsState
 from simulator import Pack, trios
 
 from ..captures import bus_streams, frames
-from .helpers import SIMULATED, frame_of, framed, pack
+from .helpers import SIMULATED, frame_of, framed, pack, with_raw
 from .reference import LongWay, decoded, derived, known
 
 _FIRMWARE: Final = (None, *map(Firmware.parse, ("11.20", "14.05", "15.41", "19.10")))
@@ -56,15 +56,14 @@ class _Edit:
         """Return the frame with it."""
         field = BY_KEY[self.key]
         at, code = FRAME_HEAD + field.offset, field.codec.code
-        edited = bytearray(frame)
-        if code not in _RANGES:
-            # Words, and the one number that may be none: another byte will do.
-            edited[at + field.codec.size - 1] ^= self.step & 0x7F
-        else:
+        if code in _RANGES:
             (raw,) = struct.unpack_from(f"<{code}", frame, at)
             lowest, highest = _RANGES[code]
             wanted = raw + self.step if self.placed is None else self.placed
-            struct.pack_into(f"<{code}", edited, at, max(lowest, min(highest, wanted)))
+            return with_raw(frame, {self.key: max(lowest, min(highest, wanted))})
+        # Words, and the one number that may be none: another byte will do.
+        edited = bytearray(frame)
+        edited[at + field.codec.size - 1] ^= self.step & 0x7F
         edited[-1] = sum8(bytes(edited))
         return bytes(edited)
 

@@ -112,3 +112,16 @@ def test_the_change_is_shown_with_its_cell_after_a_restart_too() -> None:
     watcher.restart()
     assert watcher.get("cell_resistance_change") == shown
     assert watcher.detail("cell_resistance_change") == detail
+
+
+def test_what_was_kept_of_a_day_stays() -> None:
+    wires = watched(1)
+    (kept,) = wires.dump()["kept"]
+    watched(1, wires=wires)
+    assert wires.dump()["kept"] == [kept]
+
+
+def test_a_change_is_told_to_a_tenth_of_a_milliohm() -> None:
+    milliohms = change_of(watched(35)).milliohms
+    assert milliohms == round(milliohms, 1)
+    assert milliohms != round(milliohms)

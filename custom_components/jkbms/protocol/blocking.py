@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Any, Final, Protocol
 
 from .datum import Datum, Field, Quantity
@@ -15,27 +15,27 @@ from .fields.settings import CHARGING_SWITCH, DISCHARGING_SWITCH
 class Reason(StrEnum):
     """Why a MOSFET is off, or a bank asks not to be charged or discharged."""
 
-    NONE = "none"
+    NONE = auto()
     """It is not off."""
-    SWITCHED_OFF = "switched_off"
+    SWITCHED_OFF = auto()
     """Its owner wants it so."""
-    SHORT_CIRCUIT = "short_circuit"
-    MOS_FAULT = "mos_fault"
-    OVERCURRENT = "overcurrent"
-    OVERVOLTAGE = "overvoltage"
-    UNDERVOLTAGE = "undervoltage"
-    OVERTEMPERATURE = "overtemperature"
-    MOS_OVERTEMPERATURE = "mos_overtemperature"
-    UNDERTEMPERATURE = "undertemperature"
-    FAULT = "fault"
+    SHORT_CIRCUIT = auto()
+    MOS_FAULT = auto()
+    OVERCURRENT = auto()
+    OVERVOLTAGE = auto()
+    UNDERVOLTAGE = auto()
+    OVERTEMPERATURE = auto()
+    MOS_OVERTEMPERATURE = auto()
+    UNDERTEMPERATURE = auto()
+    FAULT = auto()
     """The BMS does not trust itself, its cells or its wiring."""
-    OTHER_PROTECTION = "other_protection"
-    WAITING_RELEASE = "waiting_release"
+    OTHER_PROTECTION = auto()
+    WAITING_RELEASE = auto()
     """A protection is over; its release time is not (rs485.md 2.6)."""
-    PRECHARGING = "precharging"
-    FULL = "full"
-    EMPTY = "empty"
-    REMOTE_LOCK = "remote_lock"
+    PRECHARGING = auto()
+    FULL = auto()
+    EMPTY = auto()
+    REMOTE_LOCK = auto()
     UNKNOWN = "unknown_reason"
     """Nothing that the BMS tells explains it."""
 

@@ -7,7 +7,7 @@ the echo of an adapter, another master, and what nobody can read.
 from collections import Counter, deque
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Final
 
 from .attribution import MASTER, MAX_STRAY
@@ -38,9 +38,9 @@ _ECHO_WITHIN: Final = 3.0
 class Missing(StrEnum):
     """Why a request has no answer."""
 
-    SILENT = "silent"
+    SILENT = auto()
     """Not one byte came."""
-    DAMAGED = "damaged"
+    DAMAGED = auto()
     """Bytes came, no answer among them."""
 
 
@@ -92,16 +92,16 @@ type LineEvent = Answered | Refused | Unanswered | Late | Foreign
 class Traffic(StrEnum):
     """What is counted on a line."""
 
-    BYTES = "bytes"
-    REQUESTS = "requests"
-    ANSWERS = "answers"
-    REFUSALS = "refusals"
-    SILENT = "silent"
-    DAMAGED = "damaged"
-    LATE = "late"
-    ECHOES = "echoes"
-    FOREIGN = "foreign"
-    DISCARDED = "discarded"
+    BYTES = auto()
+    REQUESTS = auto()
+    ANSWERS = auto()
+    REFUSALS = auto()
+    SILENT = auto()
+    DAMAGED = auto()
+    LATE = auto()
+    ECHOES = auto()
+    FOREIGN = auto()
+    DISCARDED = auto()
 
 
 @dataclass(slots=True)

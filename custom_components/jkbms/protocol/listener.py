@@ -234,11 +234,10 @@ class Listener:
         state = BmsState()
         if block is not Block.LIVE or not state.take_frame(frame, block, now):
             return None
-        before = self._candidates.get(address)
+        before = self._candidates.pop(address, None)
         if before is None or not resumes(before.state, frame, now):
             self._candidates[address] = _Candidate(now, state)
             return None
-        del self._candidates[address]
         moved = self._who_moved(before.since, frame, now)
         if moved is None:
             events.append(Appeared(address))

@@ -4,7 +4,7 @@ The sum of a frame lets one wrong frame in 256 pass when more than one byte is d
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Final
 
 from .codecs import NUMBER, Value
@@ -31,16 +31,16 @@ type Values = Mapping[str, Value]
 class Implausible(StrEnum):
     """Why a block was not believed."""
 
-    LAYOUT = "layout"
-    STATE_OF_CHARGE = "state_of_charge"
-    CELL_VOLTAGE = "cell_voltage"
-    PACK_VOLTAGE = "pack_voltage"
-    CURRENT = "current"
-    TEMPERATURE = "temperature"
-    COUNTER_FELL = "counter_fell"
-    SETTINGS = "settings"
-    MODEL = "model"
-    UNCONFIRMED = "unconfirmed"
+    LAYOUT = auto()
+    STATE_OF_CHARGE = auto()
+    CELL_VOLTAGE = auto()
+    PACK_VOLTAGE = auto()
+    CURRENT = auto()
+    TEMPERATURE = auto()
+    COUNTER_FELL = auto()
+    SETTINGS = auto()
+    MODEL = auto()
+    UNCONFIRMED = auto()
     """So unlike the frame before that it has to be said twice."""
 
 
@@ -51,7 +51,7 @@ _PACK_SHARE: Final = 0.02
 """Cells and pack are sampled apart: up to 26 mV seen in captures, a load step more."""
 _MAX_CURRENT: Final = 2000.0
 """A; the largest "current range" seen is 1500 A (rs485.md 2.5)."""
-_WIRE_ALARMS: Final = 1 << 0 | 1 << 2
+_WIRE_ALARMS: Final = 0b101
 """Lead resistance too high, and cells missing (rs485.md 6.1)."""
 _TEMPERATURES: Final = range(-60, 151)
 _CELL_SETTINGS: Final = tuple(

@@ -17,6 +17,7 @@ from .doubt import COUNTDOWNS, balancing_fits, power_fits
 from .fields import (
     BALANCING_STATE,
     BMS_CLOCK,
+    BY_KEY,
     CAPACITY_REMAINING,
     CELL_RESISTANCES,
     CELL_VOLTAGES,
@@ -64,11 +65,11 @@ _CLOCK_STEP: Final = 1.1
 """Seconds by which two clocks of one BMS differ more or less than before."""
 _CHARGE: Final = (STATE_OF_CHARGE, CAPACITY_REMAINING, FULL_CHARGE_CAPACITY)
 _PROBES: Final = tuple(f"temperature_sensor_{n}" for n in (1, 2, 4, 5))
-_BALANCING_CURRENT: Final = "balancing_current"
-_POWER_ONS: Final = "power_on_count"
-_MIRROR: Final = "mos_temperature_mirror"
-_UPTIME: Final = "uptime"
-_PHASE_TIME: Final = "charge_status_time"
+_BALANCING_CURRENT: Final = BY_KEY["balancing_current"].key
+_POWER_ONS: Final = BY_KEY["power_on_count"].key
+_MIRROR: Final = BY_KEY["mos_temperature_mirror"].key
+_UPTIME: Final = BY_KEY["uptime"].key
+_PHASE_TIME: Final = BY_KEY["charge_status_time"].key
 _EXTREMES: Final = (
     ("bms_max_voltage_cell_index", max),
     ("bms_min_voltage_cell_index", min),

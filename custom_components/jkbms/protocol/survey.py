@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Final
 
 from .attribution import MASTER, Attributed, Attributor
@@ -22,19 +22,19 @@ _CUT: Final = 2
 class Finding(StrEnum):
     """What a line turned out to be."""
 
-    SILENCE = "silence"
+    SILENCE = auto()
     """Nothing was heard."""
-    PACKS = "packs"
+    PACKS = auto()
     """BMS answered."""
-    FOREIGN_MASTER = "foreign_master"
+    FOREIGN_MASTER = auto()
     """Somebody else already asks."""
-    NOISE = "noise"
+    NOISE = auto()
     """Bytes, and none of them makes sense: baud rate, or A and B swapped."""
-    LEGACY_PROTOCOL = "legacy_protocol"
+    LEGACY_PROTOCOL = auto()
     """The `4E 57` protocol of setting 000."""
-    CUT_FRAMES = "cut_frames"
+    CUT_FRAMES = auto()
     """Frames begin and are cut short: the adapter or the gateway loses bytes."""
-    MODBUS_TCP = "modbus_tcp"
+    MODBUS_TCP = auto()
     """A gateway that translates Modbus TCP and loses everything else."""
 
 
@@ -56,12 +56,10 @@ class Survey:
         self._frames: dict[int, int] = {}
         self._asked: set[int] = set()
         self._discarded = bytearray()
-        self._bytes = 0
         self._items = 0
 
     def hear(self, data: bytes) -> None:
         """Take in bytes of the line."""
-        self._bytes += len(data)
         self._discarded += data
         del self._discarded[:-_KEPT]
         self._note(self._attributor.feed(self._framer.feed(data)))

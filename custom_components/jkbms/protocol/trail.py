@@ -50,12 +50,12 @@ _RULES_KEPT: Final = 64
 _LIVE_KEYS: Final = frozenset(field.key for field in LIVE) - {CELL_PRESENCE.key}
 _COMPARED_KEYS: Final = tuple(datum.key for datum in COMPARED)
 # As strict as `plausibility` and `layout` at least. Cells in V, the rest as raw values.
-_MOST_CELL: Final = 4.9995
+_MOST_CELL: Final = 5.0
 _MOST_APART: Final = 499
 _MOST_FROM_AVERAGE: Final = 20
 _BOUNDS: Final[dict[Field[Any], tuple[float, float]]] = {
-    CURRENT: (-1_999_999, 1_999_999),
-    MOS_TEMPERATURE: (-600, 1500),
+    CURRENT: (-2_000_000, 2_000_000),
+    MOS_TEMPERATURE: (-609, 1509),
     STATE_OF_CHARGE: (0, 100),
     STATE_OF_HEALTH: (0, 100),
 }
@@ -277,7 +277,7 @@ def trail_of(
     mask = presence(data, layout)
     cells = mask.bit_length()
     absent = data[FRAME_HEAD + 2 * cells : _CELLS_END]
-    if not mask or not is_gapless(mask) or any(absent):
+    if not is_gapless(mask) or any(absent):
         return None
     free = _LIVE_KEYS.intersection(unsteady)
     trail = Trail(data, version, _rules(cells, Firmware.parse(version), free))

@@ -29,27 +29,27 @@ _WRITES: Final = 2
 class Outcome(StrEnum):
     """How a change ended."""
 
-    PROVEN = "proven"
+    PROVEN = auto()
     """Read back as wanted."""
-    UNREACHABLE = "unreachable"
+    UNREACHABLE = auto()
     """The BMS did not answer; nothing was written."""
-    UNSUPPORTED = "unsupported"
+    UNSUPPORTED = auto()
     """This firmware does not have the setting; nothing was written."""
-    REFUSED_REGISTER = "refused_register"
-    REFUSED_VALUE = "refused_value"
-    REFUSED = "refused"
+    REFUSED_REGISTER = auto()
+    REFUSED_VALUE = auto()
+    REFUSED = auto()
     """Refused with another exception."""
-    IGNORED = "ignored"
+    IGNORED = auto()
     """Acknowledged, but the old value is still there."""
-    CLAMPED = "clamped"
+    CLAMPED = auto()
     """Acknowledged, but another value is there."""
-    UNANSWERED = "unanswered"
+    UNANSWERED = auto()
     """Not acknowledged, and the old value is still there."""
-    UNPROVEN = "unproven"
+    UNPROVEN = auto()
     """Written, but could not be read back."""
-    BROKEN_RULE = "broken_rule"
+    BROKEN_RULE = auto()
     """It would not fit the other settings as they are now; nothing was written."""
-    TOO_OFTEN = "too_often"
+    TOO_OFTEN = auto()
     """The register was written too often lately; nothing was written."""
 
 

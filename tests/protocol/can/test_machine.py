@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from custom_components.jkbms.protocol.alarms import WORD
+from custom_components.jkbms.protocol.can import native
 from custom_components.jkbms.protocol.can.dialect import Dialect
 from custom_components.jkbms.protocol.can.machine import BANK_ADDRESS, CanListener
+from custom_components.jkbms.protocol.can.slot import Slot
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import FIELDS
 from custom_components.jkbms.protocol.fields.can import BMS_VOLTAGE, DISCHARGE_TIME
@@ -176,6 +178,35 @@ def test_a_pack_at_an_address_without_short_ids_tells_what_it_can() -> None:
     assert not keys & {"alarm_low_soc", "alarm_battery_overtemperature"}
 
 
+def test_the_last_address_with_short_ids_tells_levels() -> None:
+    bus = Bus(Pack(address=11))
+    bus.run(8.0)
+    features = bus.listener.stations[11].features
+    assert features is not None
+    assert any(key.startswith("alarm_level_") for key in features.keys)
+
+
+def test_three_kinds_of_extended_messages_make_version_2() -> None:
+    pack = Pack(amperes=30.0)
+    kinds = {0x18E028F4, 0x18F228F4, 0x18F528F4}
+    pack.mute = {code for code, _, _ in pack.contents() if code > 0x7FF} - kinds
+    bus = Bus(pack, addresses=(0,))
+    bus.run(6.0)
+    assert bus.listener.stations[0].dialect is Dialect.NATIVE_V2
+
+
+@pytest.mark.parametrize("kinds", [(0x18F528F4,), (0x18E028F4, 0x18F528F4)])
+def test_one_or_two_kinds_of_extended_messages_make_neither_version(
+    kinds: tuple[int, ...],
+) -> None:
+    """Which sign its current has cannot be told: it is not published."""
+    pack = Pack(amperes=30.0)
+    pack.mute = {code for code, _, _ in pack.contents() if code > 0x7FF} - {*kinds}
+    bus = Bus(pack, addresses=(0,))
+    assert updates(bus.run(12.0)) == []
+    assert bus.listener.stations[0].dialect is None
+
+
 @pytest.mark.parametrize("count", [4, 7, 8, 13, 16, 24, 25])
 def test_any_number_of_cells(count: int) -> None:
     bus, pack = running(Pack(cells=[3300 + n for n in range(count)]))
@@ -263,6 +294,17 @@ def test_cells_of_version_1_are_believed_up_to_5_volts(
     assert bus.listener.stations[0].available is believed
 
 
+@pytest.mark.parametrize(
+    ("amperes", "believed"), [(-2000.0, True), (-2000.1, False), (400.0, True)]
+)
+def test_a_current_of_version_1_is_believed_up_to_2000_amperes(
+    amperes: float, believed: bool
+) -> None:
+    bus = Bus(Pack(v1=True, amperes=amperes), addresses=(0,))
+    bus.run(6.0)
+    assert bus.listener.stations[0].available is believed
+
+
 def test_a_cell_of_version_1_may_have_no_voltage_left() -> None:
     bus = Bus(Pack(v1=True, mute={0x4F4}, volts=495), addresses=(0,))
     bus.senders.append(Cycle([msg(0x4F4, "E40C010000100000")]))
@@ -311,6 +353,16 @@ def test_a_value_that_always_jumps_is_believed_at_last() -> None:
         seen.add(bus.values()["temperature_sensor_1"])
     assert len(seen) > 1
     assert bus.listener.stations[0].available
+
+
+def test_the_tenth_jump_in_a_row_is_believed() -> None:
+    slot = Slot(native.STATUS, None, extended=False)
+    shown = []
+    for n, soc in enumerate((81, 81, 20, 60, 10, 70, 30, 95, 50, 15, 65, 35)):
+        slot.take(bytes((0x11, 0x02, 0xB2, 0x0F, soc, 0, 0, 0)), n / 10)
+        slot.settle(v1=False, cautious=True)
+        shown.append(slot.said and slot.said.values["state_of_charge"])
+    assert shown == [None, *[81] * 10, 35]
 
 
 def test_a_counter_that_fell_is_believed_when_it_stays() -> None:

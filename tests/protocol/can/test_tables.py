@@ -7,9 +7,9 @@ import pytest
 
 from custom_components.jkbms.protocol.can import inverter, native
 from custom_components.jkbms.protocol.can.conditions import alarm
-from custom_components.jkbms.protocol.can.dialect import Dialect
+from custom_components.jkbms.protocol.can.dialect import Dialect, of_bank
 from custom_components.jkbms.protocol.can.frame import Decoded
-from custom_components.jkbms.protocol.can.slot import unlike
+from custom_components.jkbms.protocol.can.slot import Slot, unlike
 from custom_components.jkbms.protocol.fields.can import LEVEL_OF
 from custom_components.jkbms.protocol.inverter.languages import SCRIPTS
 
@@ -113,6 +113,29 @@ def test_a_bank_sends_the_messages_of_the_document(dialect: Dialect) -> None:
     assert inverter.BY_ID.keys() >= frames.keys()
 
 
+def test_a_language_sends_no_message_with_more_than_the_eight_bytes_of_can() -> None:
+    lengths = {f.length for script in SCRIPTS.values() for f in script.frames}
+    assert min(lengths) >= 1
+    assert max(lengths) == 8
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        set(),
+        {0x311},
+        {0x313},
+        {0x359},
+        {0x35A},
+        {0x35A, 0x373},
+        {0x351},
+        {0x351, 0x373},
+    ],
+)
+def test_a_language_is_not_told_by_some_of_its_messages(ids: set[int]) -> None:
+    assert of_bank(ids) is None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "follows"),
     [
@@ -149,6 +172,28 @@ def test_a_message_follows_from_the_one_before(
         if frame.follows is not None and frame.length == length
     )
     assert told(bytes.fromhex(old), bytes.fromhex(new)) is follows
+
+
+@pytest.mark.parametrize(
+    ("frame", "one", "other"),
+    [
+        ("BATT_ST1", "1302A00F50", "1302A00F20"),
+        ("BATT_ST2", "E108F00A00802300", "1108F00A00301200"),
+        ("BMS_INFO", "88820E00000064", "88020100000064"),
+    ],
+)
+def test_two_packs_are_told_from_one_when_both_have_gone_on(
+    frame: str, one: str, other: str
+) -> None:
+    """One that jumps is nobody's continuation: each has to have spoken twice."""
+    declared = next(each for each in native.FRAMES if each.name == frame)
+    slot = Slot[None](declared, None, declared.extended)
+    turns = [bytes.fromhex(data) for data in (one, other, one, other, one)]
+    told = [slot.take(data, float(n)) for n, data in enumerate(turns)]
+    assert told == [False, False, False, True, True]
+    alone = Slot[None](declared, None, declared.extended)
+    jumps = (turns[0], turns[0], turns[1], turns[1], turns[0])
+    assert not any(alone.take(data, float(n)) for n, data in enumerate(jumps))
 
 
 # -- bits of alarms -------------------------------------------------------------------
@@ -240,6 +285,23 @@ def test_growatt_hears_the_protections_a_second_time() -> None:
             data = layout.encode(Decoded(alarms=(alarm(name),)), 8)
             assert int.from_bytes(data, "little") == 1 << 8 * (byte + 1) + bit
             assert layout.decode(data) == Decoded()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "number", "told"),
+    [
+        (Dialect.GROWATT, 0x320, {"battery_maker", "software_version"}),
+        (Dialect.GROWATT, 0x322, set()),
+        (Dialect.GROWATT, 0x323, set()),
+        (Dialect.VICTRON, 0x35F, {"software_version"}),
+        (Dialect.PYLON, 0x35E, {"battery_maker"}),
+    ],
+)
+def test_what_others_tell_too_or_nobody_wants_is_only_written(
+    dialect: Dialect, number: int, told: set[str]
+) -> None:
+    frame = inverter.FRAMES[dialect][number]
+    assert frame.decoded(b"ABCDEFGH").values.keys() == told
 
 
 @pytest.mark.parametrize("dialect", [Dialect.SMA, Dialect.VICTRON])

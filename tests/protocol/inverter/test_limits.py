@@ -107,6 +107,28 @@ def test_what_is_not_told_is_not_guessed(unknown: dict[str, Any]) -> None:
 # -- currents -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("unknown", "charge", "discharge"),
+    [
+        ({"highest_cell": None}, 0.0, 150.0),
+        ({"guard": replace(GUARD, cell_ovp=None)}, 0.0, 150.0),
+        ({"lowest_cell": None}, 100.0, 0.0),
+        ({"guard": replace(GUARD, cell_uvp=None)}, 100.0, 0.0),
+        ({"guard": replace(GUARD, charge_otp=None)}, 0.0, 150.0),
+        ({"guard": replace(GUARD, charge_utp=None)}, 0.0, 150.0),
+        ({"guard": replace(GUARD, discharge_otp=None)}, 100.0, 0.0),
+        ({"warmest": None}, 0.0, 0.0),
+    ],
+)
+def test_a_current_that_nothing_guards_is_none(
+    unknown: dict[str, Any], charge: float, discharge: float
+) -> None:
+    verdict = look(sight(1, **unknown))
+    assert (verdict.charge.value, verdict.discharge.value) == (charge, discharge)
+    for advice in (verdict.charge, verdict.discharge):
+        assert (advice.reason is Reason.NOT_TOLD) is (advice.value == 0.0)
+
+
 def test_the_currents_are_what_the_packs_are_set_to() -> None:
     verdict = look(sight(1), sight(2))
     assert (verdict.charge.value, verdict.discharge.value) == (200.0, 300.0)

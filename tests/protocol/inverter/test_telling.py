@@ -1,13 +1,14 @@
 """What an inverter is told of the alarms of packs (inverter.md 6)."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import pytest
 
 from custom_components.jkbms.protocol.inverter.languages import SCRIPTS, Language
 from custom_components.jkbms.protocol.inverter.limits import Rules, judge
-from custom_components.jkbms.protocol.inverter.sight import ALARM_OF
-from custom_components.jkbms.protocol.inverter.telling import Telling
+from custom_components.jkbms.protocol.inverter.sight import ALARM_OF, PackSight
+from custom_components.jkbms.protocol.inverter.telling import Limits, Telling
 
 from .bank import sight
 
@@ -103,3 +104,34 @@ def test_what_several_alarms_have_in_common_is_told_once() -> None:
 def test_every_alarm_that_is_named_here_is_one_of_a_pack() -> None:
     named = {row.split()[0] for row in NEAREST.strip().splitlines()} | OWN
     assert {f"alarm_{name}" for name in named} <= ALARM_OF.keys()
+
+
+def told(*packs: PackSight, **rules: Any) -> Mapping[str, Any]:
+    """Return what an inverter is told of packs."""
+    verdict = judge(packs, Rules(**rules), 0.0)
+    said = Telling(verdict, SCRIPTS[Language.PYLONTECH_1_3]).with_limits(
+        Limits(voltage=0.0, charge=0.0, discharge=0.0),
+        may_charge=True,
+        may_discharge=True,
+    )
+    return said.values
+
+
+def charge_and_health(*packs: PackSight) -> tuple[Any, Any]:
+    values = told(*packs)
+    return values["state_of_charge"], values["state_of_health"]
+
+
+def test_packs_that_do_not_answer_are_counted() -> None:
+    values = told(sight(1), sight(2), sight(3, online=False), min_packs=2)
+    names = ("total", "online", "offline")
+    assert [values[f"modules_{name}"] for name in names] == [3, 2, 1]
+
+
+def test_large_packs_weigh_more() -> None:
+    small = sight(1, state_of_charge=20.0, capacity=100.0, health=80.0)
+    large = sight(2, state_of_charge=80.0, capacity=300.0, health=100.0)
+    assert charge_and_health(small, large) == (65, 95)
+    # Where one does not tell its capacity all weigh the same.
+    unknown = sight(2, state_of_charge=80.0, capacity=None, health=100.0)
+    assert charge_and_health(small, unknown) == (50, 90)

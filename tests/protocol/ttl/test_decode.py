@@ -11,7 +11,7 @@ from custom_components.jkbms.protocol.derived import DERIVED, cells
 from custom_components.jkbms.protocol.fields import CAN, FIELDS, TTL
 from custom_components.jkbms.protocol.ttl.decode import current, decode
 from custom_components.jkbms.protocol.ttl.table import ITEMS, PRIVATE, SECRETS, TELLS
-from custom_components.jkbms.protocol.ttl.words import ALARM_KEYS
+from custom_components.jkbms.protocol.ttl.words import ALARM_KEYS, of_status
 from tests.captures import Capture, ttl_answers
 
 from .answers import E1, E2, E3, E5, changed, content, decoded, message, places, values
@@ -166,6 +166,10 @@ def test_switches_and_what_flows_are_different_things() -> None:
         ("01", "0045", -0.69),
         ("01", "824A", 5.86),
         ("01", "80D0", 2.08),
+        ("01", "7FFF", -327.67),
+        ("01", "8000", 0.0),
+        ("01", "FFFF", 327.67),
+        ("00", "0000", 100.0),
         ("00", "2AF8", -10.0),
         ("00", "251C", 5.0),
         ("", "2710", 0.0),
@@ -195,6 +199,7 @@ def test_a_current_has_one_meaning(raw: int, version: int | None) -> None:
         ("0064", 100),
         ("0065", -1),
         ("008C", -40),
+        ("00A0", -60),
         ("00A1", None),
         ("FFFF", None),
     ],
@@ -234,6 +239,13 @@ def test_each_bit_is_one_alarm(bit: int, key: str) -> None:
     assert hot == ("serious" if bit == 4 else "none")
 
 
+@pytest.mark.parametrize("bit", range(16))
+def test_each_bit_of_the_status_has_its_meaning(bit: int) -> None:
+    """ttl4e57.md 5.4."""
+    on = [key for key, value in of_status(1 << bit).items() if value]
+    assert on == ["charging", "discharging", "balancing"][bit : bit + 1]
+
+
 def test_reserved_bits_are_no_alarm() -> None:
     said = values(changed(content(), {0x8B: "C000", 0x8C: "FFF8"}))
     assert (said["errors"], said["problem"]) == ("OK", False)
@@ -251,11 +263,12 @@ def test_an_under_voltage_is_told_by_both_words() -> None:
 # -- the walk -------------------------------------------------------------------------
 
 
-def test_an_unknown_id_ends_the_walk_and_is_told() -> None:
+@pytest.mark.parametrize("code", [0xC7, 0x00, 0x79])
+def test_an_unknown_id_ends_the_walk_and_is_told(code: int) -> None:
     whole = content(E1)
     at = places(whole)[0x97]
-    said = decoded(whole[:at] + b"\xc7\x01\x02\x03" + whole[at:])
-    assert said.unknown == 0xC7
+    said = decoded(whole[:at] + bytes([code]) + b"\x01\x02\x03" + whole[at:])
+    assert said.unknown == code
     assert said.values["cell_difference_protection"] == 0.3
     assert "max_discharge_current" not in said.values
     # The version of the protocol comes last: without it nobody knows the format.
@@ -338,6 +351,26 @@ def test_ids_elsewhere_are_another_shape() -> None:
         assert values(swapped)["temperature_sensor_1"] == 21
 
 
+def test_another_unknown_id_at_the_same_place_is_told_as_such() -> None:
+    for code in (0xD0, 0xD1, 0xD0):
+        assert decoded(content(E1) + bytes([code, 1])).unknown == code
+
+
+def test_cells_have_their_numbers_in_each_answer() -> None:
+    wrong = bytearray(content(E1))
+    wrong[5] = 3
+    assert decode(content(E1)) is not None
+    assert decode(bytes(wrong)) is None
+
+
+def test_a_pack_has_32_cells_at_most() -> None:
+    for count in (1, 32):
+        told = b"".join(bytes((n, 12, n)) for n in range(1, count + 1))
+        said = values(b"\x79" + bytes([3 * count]) + told)
+        assert cells(said) == {n: (0x0C00 + n) / 1000 for n in range(1, count + 1)}
+        assert said["cell_presence"] == 2**count - 1
+
+
 def test_shapes_without_number_are_not_all_remembered() -> None:
     first = b"\x79\x03\x01\x0c\xc6"
     for length in range(100):
@@ -353,6 +386,11 @@ def test_texts_that_are_none_are_unknown() -> None:
     assert said["software_version"] is None
     assert said["model"] is None
     assert said["ttl_manufacturer_id"] is None
+    months = [
+        values(changed(content(), {0xB5: month.encode().hex()}))["manufacturing_month"]
+        for month in ("2300", "2301", "2312", "9911")
+    ]
+    assert months == [None, "2023-01", "2023-12", "2099-11"]
     odd = values(changed(content(), {0xB5: "FF" * 4, 0xB7: b"RELEASE 2 SERIE".hex()}))
     assert odd["manufacturing_month"] is None
     assert odd["software_version"] == "RELEASE 2 SERIE"
@@ -387,3 +425,10 @@ def test_what_only_this_protocol_has_is_told_by_it() -> None:
     said = values(content(E1))
     assert {datum.key for datum in TTL} <= said.keys()
     assert not any(datum.role is Role.SECRET for datum in TTL)
+
+
+def test_the_cells_are_those_that_are_told() -> None:
+    said = values(content(E1))
+    told = [n for n in range(1, 33) if said.get(f"cell_voltage_{n}") is not None]
+    assert told == [*range(1, len(told) + 1)]
+    assert said["cell_presence"] == 2 ** len(told) - 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 import pytest
 
 from custom_components.jkbms.protocol.ttl import frames
@@ -70,7 +70,8 @@ def test_the_simulator_builds_the_same_frame() -> None:
     assert frame_of(7, 6, content()) == answer(content(), 7)
 
 
-@given(st.binary(min_size=1, max_size=481), st.integers(0, 0xFFFFFF))
+@given(st.binary(min_size=1, max_size=481), st.integers(0, 0xFFFFFFFF))
+@example(b"\x79", 0xFFFFFFFF)
 def test_what_is_encoded_is_read_back(data: bytes, terminal: int) -> None:
     sent = Message(terminal, 6, 0, 1, data)
     framer = Framer()
@@ -179,13 +180,16 @@ def test_half_a_head_waits_for_the_other_half() -> None:
     assert framer.discarded == 4
 
 
-def test_a_line_is_noisy_until_much_was_whole() -> None:
+def test_a_line_is_noisy_for_20000_bytes_after_damage() -> None:
+    assert (len(E1), len(pair(0).encode()), len(read_all(0).encode())) == (291, 22, 21)
+    whole = [E1] * 68 + [pair(0).encode()] * 2 + [read_all(0).encode()] * 8
+    assert sum(map(len, whole)) == 20_000
     framer = Framer()
-    framer.feed(b"\x00")
-    assert framer.noisy
-    for _ in range(80):
-        framer.feed(E1)
-    assert not framer.noisy
+    noisy = [framer.noisy]
+    for heard in (b"\x00", *whole, b"\x00"):
+        framer.feed(heard)
+        noisy.append(framer.noisy)
+    assert noisy == [False, *[True] * 78, False, True]
 
 
 def test_the_sum_of_the_longest_frame_is_exact() -> None:

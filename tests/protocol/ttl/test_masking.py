@@ -53,6 +53,15 @@ def test_requests_are_told_as_sent() -> None:
     assert not one.frame
 
 
+def test_what_was_sent_by_halves_is_told_by_its_length() -> None:
+    data = read_all(0).encode()
+    one, other, last = shown(Piece(2.0, True, data + data[:9]), Piece(3.0, True, data))
+    assert (one.data, last.data) == (data, data)
+    assert (len(other.data), other.damaged, other.frame) == (9, True, False)
+    assert [m.time for m in (one, other, last)] == [2.0, 2.0, 3.0]
+    assert all(m.sent for m in (one, other, last))
+
+
 def test_a_password_is_not_told_in_any_form() -> None:
     secret = b"sesame1234"
     for sent in (
@@ -66,6 +75,7 @@ def test_a_password_is_not_told_in_any_form() -> None:
         (told,) = shown(Piece(1.0, True, sent.encode()))
         assert secret not in told.data
         assert is_whole(told.data)
+    assert masked_content(Message(0, 6, 0, 1, b"\x79\x30")) == b"\x79\x30"
     assert masked_content(pair(0)) == b"\0\0"
 
 
@@ -78,11 +88,27 @@ def test_what_is_cut_short_tells_its_length_only() -> None:
     assert set(told.data[3:]) == {0xFF}
 
 
+def test_what_lies_around_an_answer_is_told_where_it_was() -> None:
+    cut = RECORDED["ttl-armin-truncated"]
+    before, whole, behind = shown(heard(b"\x00\x01" + E1 + cut))
+    assert [m.damaged for m in (before, whole, behind)] == [True, False, True]
+    assert before.data == b"\xff\xff"
+    assert whole.data[:11] == E1[:11]
+    assert behind.data == b"NW\x01" + b"\xff" * (len(cut) - 3)
+    *_, last = shown(heard(E1 + b"\x01\x02\x03"))
+    assert last.data == b"\xff" * 3
+
+
 def test_silence_and_a_new_connection_end_a_message() -> None:
     half, rest = E1[:100], E1[100:]
     assert [m.damaged for m in shown(heard(half), heard(rest, 1.5))] == [False]
-    late = shown(heard(half), heard(rest, 3.0))
+    assert [m.damaged for m in shown(heard(half), heard(rest, 2.0))] == [False]
+    late = shown(heard(half), heard(rest, 2.001))
     assert all(m.damaged for m in late)
+    # Each is told at the time at which it was heard.
+    assert {m.time for m in late} == {1.0, 2.001}
+    assert not any(m.sent or m.frame for m in late)
+    assert sum(len(m.data) for m in late if m.time == 1.0) == 100
     anew = shown(heard(half), Piece(1.1, False, b"", opened=True), heard(rest, 1.2))
     assert all(m.damaged for m in anew)
 

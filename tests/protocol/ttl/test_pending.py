@@ -16,7 +16,8 @@ OFF: Final = write(3, 0xAB, 0)
 
 def waiting_for(sent: Message) -> Pending:
     """Return what waits for the answer to something sent to terminal 3."""
-    return Pending(TtlMaster({3}, SERIAL, 0.0).stations[3], sent, 0.0)
+    master = TtlMaster({3}, SERIAL, 0.0, interval=5.0)
+    return Pending(master.stations[3], sent, 0.0)
 
 
 def said(data: bytes, **other: Any) -> Message:

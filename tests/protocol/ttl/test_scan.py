@@ -12,6 +12,8 @@ from custom_components.jkbms.protocol.ttl.scan import TtlScan
 from simulator import Bank, parse_fault
 from simulator.ttl import TtlLine
 
+from .answers import message
+
 
 @dataclass
 class Done:
@@ -37,6 +39,7 @@ def scanned(
         step = scan.advance(now, data)
         done.progress.append(step.progress)
         if step.done:
+            assert not step.send
             done.seconds = now - 50.0
             return done
         data = b""
@@ -80,9 +83,15 @@ def test_a_pack_that_sleeps_is_woken() -> None:
 def test_a_silent_line_takes_little_time() -> None:
     done = scanned(line_of())
     assert done.scan.found == {}
-    assert done.seconds < 4
-    assert len(done.sent) == 5
+    # Three times half a second, a second's pause, a half to wake up, and a last half.
+    assert done.seconds == pytest.approx(0.1 + 1.5 + 1.0 + 0.5 + 0.5)
+    assert [(data[7], data[8]) for data in done.sent] == [
+        *[(0, 6)] * 3,
+        (0, 1),
+        (0, 6),
+    ]
     assert done.progress == sorted(done.progress)
+    assert {0.0, 0.25, 0.5, 0.75} < set(done.progress)
     assert done.progress[-1] == 1
 
 
@@ -92,14 +101,37 @@ def test_packs_that_answer_terminal_0_together_are_asked_one_by_one() -> None:
 
     done = scanned(line_of(2, 5, 7), heard=all_at_once)
     assert sorted(done.scan.found) == [2, 5, 7]
+    assert all(message(data).encode() == data for data in done.sent)
+    asked = [(data[7], data[8]) for data in done.sent]
+    # Terminal 0 before and after it was woken, then each other one twice at most.
+    assert asked[:5] == [(0, 6)] * 3 + [(0, 1), (0, 6)]
+    assert {terminal: asked.count((terminal, 6)) for terminal in range(1, 17)} == {
+        **dict.fromkeys(range(1, 16), 2),
+        **dict.fromkeys((2, 5, 7), 1),
+        16: 0,
+    }
     assert done.progress == sorted(done.progress)
     assert done.seconds < 25
+
+
+def test_nobody_is_asked_one_by_one_where_nothing_was_heard() -> None:
+    now = 50.0
+    scan = TtlScan(SERIAL, now)
+    for _ in range(40):
+        step = scan.advance(now)
+        if step.done:
+            break
+        now = max(now, step.wake)
+    assert (step.done, step.progress, scan.found) == (True, 1.0, {})
 
 
 def test_noise_alone_is_nobody() -> None:
     done = scanned(line_of(), heard=lambda _: b"\x00\xff")
     assert done.scan.found == {}
     assert done.seconds < 30
+    # The last of fifteen has missed one of its two requests.
+    assert done.progress[-1] == 1
+    assert max(p for p in done.progress if p < 1) == pytest.approx(1 - 0.5 / 15)
 
 
 def test_a_first_answer_through_noise_is_said_twice() -> None:

@@ -121,8 +121,11 @@ def test_a_counter_that_fell_has_to_fall_three_times() -> None:
 def test_a_line_that_was_away_begins_anew() -> None:
     it = known()
     assert it.take(values(changed(content(), {0x85: "28"})), 1.0) is None
+    it.misses = 9
+    assert not it.alive
     it.begin()
     assert not it.waits
+    assert it.alive
 
 
 def test_a_value_that_is_not_told_any_more_is_unknown() -> None:

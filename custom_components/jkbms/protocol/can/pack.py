@@ -97,7 +97,7 @@ class PackStation(CanStation):
     @property
     @override
     def v1(self) -> bool:
-        return self._v1 and not self._v2
+        return self._v1
 
     @override
     def begin(self) -> None:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Set as AbstractSet
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, auto
 from typing import Final, override
 
 from ..alarms import ALARMS, WORD
@@ -40,10 +40,10 @@ type Values = dict[str, Value]
 class Pending(Enum):
     """Why there is no update yet."""
 
-    INCOMPLETE = "incomplete"
-    UNCONFIRMED = "unconfirmed"
-    CLASHING = "clashing"
-    IMPLAUSIBLE = "implausible"
+    INCOMPLETE = auto()
+    UNCONFIRMED = auto()
+    CLASHING = auto()
+    IMPLAUSIBLE = auto()
 
 
 @dataclass(slots=True)
@@ -202,7 +202,7 @@ class CanStation(Station):
         if not self._published and not self.enough(believed):
             return Pending.UNCONFIRMED
         values = self.assemble()
-        if self._disbelieved(values):
+        if self._disbelieved(values, now):
             return Pending.IMPLAUSIBLE
         self.complete = self.complete or waited
         return self._publish(values, now)
@@ -224,7 +224,7 @@ class CanStation(Station):
             self._unconfirmed = now
         return now - self._unconfirmed < FULL_SET
 
-    def _disbelieved(self, values: Values) -> bool:
+    def _disbelieved(self, values: Values, now: float) -> bool:
         reason = self.judge(values)
         if reason is Implausible.COUNTER_FELL:
             self._times_fallen += 1
@@ -232,9 +232,11 @@ class CanStation(Station):
                 reason = None
         if reason is None:
             self._times_fallen = 0
-        elif reason is not self._reason:
-            self.state.rejected[reason] += 1
-            self.counts.implausible += 1
+        else:
+            if reason is not self._reason:
+                self.state.rejected[reason] += 1
+                self.counts.implausible += 1
+            self.state.note_refusal(Block.LIVE, reason, now)
         self._reason = reason
         return reason is not None
 

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from itertools import pairwise
 from typing import Final
 
@@ -22,17 +22,17 @@ _KEPT: Final = 40_000
 class CanFinding(StrEnum):
     """What a bus turned out to be."""
 
-    SILENCE = "silence"
+    SILENCE = auto()
     """No message came: wrong bit rate, wires, termination, or CAN is off."""
-    PACKS = "packs"
+    PACKS = auto()
     """Packs speak JK's own protocol."""
-    BANK = "bank"
+    BANK = auto()
     """A BMS speaks to an inverter, for all packs together."""
-    INVERTER = "inverter"
+    INVERTER = auto()
     """Only an inverter was heard, and no battery that answers it."""
-    CLASH = "clash"
+    CLASH = auto()
     """Two packs at least speak at one address, and none at an address of its own."""
-    FOREIGN = "foreign"
+    FOREIGN = auto()
     """Messages, but none that make a BMS."""
 
 

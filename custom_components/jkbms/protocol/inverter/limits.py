@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from math import fsum
 from typing import Final
 
@@ -31,26 +31,26 @@ _OFFSET: Final = 10.0
 class Reason(StrEnum):
     """Why a limit is not what the packs are set to; the reasons of a trip come last."""
 
-    NONE = "none"
-    FLOAT = "float"
-    CELL_VOLTAGE = "cell_voltage"
-    COLD = "cold"
-    HOT = "hot"
-    MOS_HOT = "mos_hot"
-    EMPTY = "empty"
-    SHARING = "sharing"
+    NONE = auto()
+    FLOAT = auto()
+    CELL_VOLTAGE = auto()
+    COLD = auto()
+    HOT = auto()
+    MOS_HOT = auto()
+    EMPTY = auto()
+    SHARING = auto()
     """The pack with the least for its capacity decides: the others would overload it."""
-    MOS_OFF = "mos_off"
-    PACK_MISSING = "pack_missing"
-    OWN_LIMIT = "own_limit"
+    MOS_OFF = auto()
+    PACK_MISSING = auto()
+    OWN_LIMIT = auto()
     """What the owner has set for the inverter."""
-    NOT_TOLD = "not_told"
+    NOT_TOLD = auto()
     """A pack does not tell what the limit follows from."""
-    NO_PACKS = "no_packs"
-    TOO_FEW_PACKS = "too_few_packs"
-    STALE = "stale"
-    PROTECTION = "protection"
-    IMPLAUSIBLE = "implausible"
+    NO_PACKS = auto()
+    TOO_FEW_PACKS = auto()
+    STALE = auto()
+    PROTECTION = auto()
+    IMPLAUSIBLE = auto()
 
 
 TRIPS: Final = (
@@ -224,42 +224,39 @@ def _voltage(packs: tuple[PackSight, ...], rules: Rules) -> Advice:
     if not known or len(known) < len(asked):
         silent = next((pack.name for told, pack in asked if told is None), None)
         return Advice(value=None, reason=Reason.NOT_TOLD, pack=silent)
-    (value, reason), pack = min(known, key=lambda each: each[0][0])
-    full = min(
-        p.guard.full_cell * p.cells for p in packs if p.guard.full_cell and p.cells
-    )
+    (value, reason, _), pack = min(known, key=lambda each: each[0][0])
     advice = Advice(
         value=value,
         reason=reason,
         pack=None if reason is Reason.NONE else pack.name,
-        full=full,
+        full=min(full for (_, _, full), _ in known),
     )
     return _capped(advice, rules.charge_voltage)
 
 
-def _asked(pack: PackSight) -> tuple[float, Reason] | None:
-    """Return the charge voltage of a pack, V.
+def _asked(pack: PackSight) -> tuple[float, Reason, float] | None:
+    """Return the charge voltage of a pack, why it is that, and with which it is full, V.
 
     Where a cell is above its target the pack is too high by that much: less than it has
     now lets the cell come down.
     """
     guard, member, cells = pack.guard, pack.member, pack.cells
-    target, most = guard.full_cell, guard.cell_ovp
-    if target is None or most is None or not cells or member.highest_cell is None:
+    charged, most = guard.full_cell, guard.cell_ovp
+    if not charged or most is None or not cells or member.highest_cell is None:
         return None
-    target = min(target, most)
+    full, target = charged * cells, min(charged, most)
     reason = Reason.NONE
     held = guard.cell_request_float_voltage
     if pack.floats and held is not None and held < target:
         target, reason = held, Reason.FLOAT
     value = target * cells
-    excess = member.highest_cell.value - min(guard.full_cell or most, most)
+    excess = member.highest_cell.value - min(charged, most)
     if excess > 0 and member.volts is not None:
         lowest = cells * min(target, target if held is None else held)
         lowered = max(lowest, member.volts - excess)
         if lowered < value:
-            return lowered, Reason.CELL_VOLTAGE
-    return value, reason
+            return lowered, Reason.CELL_VOLTAGE, full
+    return value, reason, full
 
 
 def _capped(advice: Advice, most: float | None) -> Advice:

@@ -5,7 +5,7 @@ Time is an argument. One thread drives it; `give` and `status` may be used by an
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Final, TypedDict, Unpack
 
 from ..can.inverter import BY_ID, OF_INVERTERS, QUESTION
@@ -39,18 +39,18 @@ _ECHOES: Final = 4
 class Phase(StrEnum):
     """What the inverter hears."""
 
-    LISTENING = "listening"
+    LISTENING = auto()
     """Nothing yet: who else speaks is looked at first."""
-    WAITING = "waiting"
+    WAITING = auto()
     """Nothing: no pack has told enough so far."""
-    TELLING = "telling"
-    ZERO = "zero"
+    TELLING = auto()
+    ZERO = auto()
     """That nothing is allowed."""
-    SILENT = "silent"
+    SILENT = auto()
     """Nothing any more, so that it gives up by itself."""
-    STOPPED = "stopped"
+    STOPPED = auto()
     """Nothing, for good: another battery speaks on this bus."""
-    ENDED = "ended"
+    ENDED = auto()
 
 
 @dataclass(frozen=True, slots=True)

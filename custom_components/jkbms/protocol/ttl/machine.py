@@ -52,7 +52,7 @@ class TtlMaster:
         timing: Timing,
         now: float,
         *,
-        interval: float = 5.0,
+        interval: float,
         return_after: float | None = None,
     ) -> None:
         """Start with every terminal due; `return_after` as in the plan of RS485."""

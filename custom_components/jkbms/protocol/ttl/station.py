@@ -122,16 +122,13 @@ class TtlStation(Station):
         values = self._completed(said, now)
         reason = implausible(Block.LIVE, values, self.state.values)
         if reason not in (None, Implausible.COUNTER_FELL):
-            self._refuse(reason)
+            self.state.refuse(Block.LIVE, reason, now)
             return None
         fell = reason is not None
         if not self._believes(values, now, fell=fell, noisy=noisy):
-            self._refuse(reason or Implausible.UNCONFIRMED)
+            self.state.refuse(Block.LIVE, reason or Implausible.UNCONFIRMED, now)
             return None
         return self._learn(values, now)
-
-    def _refuse(self, reason: Implausible) -> None:
-        self.state.rejected[reason] += 1
 
     def _completed(self, said: Values, now: float) -> dict[str, Value]:
         """Return the values without what is not known yet, and with what follows."""
@@ -146,7 +143,7 @@ class TtlStation(Station):
             self._zero_since = None
         soc, capacity = (number(values, d) for d in (STATE_OF_CHARGE, CAPACITY_SETTING))
         values[CAPACITY_REMAINING.key] = (
-            None if soc is None or capacity is None else round(soc * capacity / 100, 2)
+            None if soc is None or capacity is None else soc * capacity / 100
         )
         return values
 
