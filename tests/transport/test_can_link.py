@@ -33,7 +33,7 @@ from .can_peers import (
     serve,
     tcp_port,
 )
-from .peers import Ears, Swallower, deaf_host, soon, until
+from .peers import Ears, Swallower, deaf_host, soon, until, without_spinning
 
 
 @pytest.fixture(autouse=True)
@@ -233,11 +233,10 @@ async def test_a_daemon_that_is_killed_costs_next_to_nothing(kind: str) -> None:
     try:
         link = await ears.open(tcp_port(kind, "127.0.0.1", daemon.port))
         await ears.heard(50)
-        worked = time.process_time()
-        await daemon.kill()
-        await until(lambda: ears.lost)
-        await asyncio.sleep(1)
-        assert time.process_time() - worked < 0.15
+        with without_spinning():
+            await daemon.kill()
+            await until(lambda: ears.lost)
+            await asyncio.sleep(1)
         assert len(ears.lost) == 1
         await link.close()
     finally:
@@ -267,10 +266,9 @@ async def test_a_device_that_is_missing_is_named(tmp_path: Path) -> None:
 async def test_a_port_where_nobody_listens_refuses_at_once(kind: str) -> None:
     async with serve(kind, fast_bus()) as server:
         port = port_of(kind, server.url)
-    begin, worked = time.monotonic(), time.process_time()
-    assert await refused(port) is LinkFault.REFUSED
-    assert time.monotonic() - begin < 2
-    assert time.process_time() - worked < 0.5
+    # python-can by itself would hammer it for 10 s, with a whole core.
+    async with asyncio.timeout(5):
+        assert await refused(port) is LinkFault.REFUSED
 
 
 @pytest.mark.parametrize("kind", ["socketcand", "can-tcp"])

@@ -36,7 +36,7 @@ from .can_peers import (
     serve,
     tcp_port,
 )
-from .peers import soon, until
+from .peers import soon, until, without_spinning
 
 CONNECTED = LinkStatus(LinkState.CONNECTED)
 
@@ -139,10 +139,10 @@ async def test_an_adapter_that_is_plugged_in_again_is_back_in_time(
         running(device_port(link)) as rig,
     ):
         await rig.all_there()
-        worked = time.process_time()
-        await server.stop()
-        await asyncio.sleep(6)
-        assert time.process_time() - worked < 6 * 0.05
+        with without_spinning():
+            await server.stop()
+            await asyncio.sleep(6)
+        assert 3 < rig.session.reconnects < 40
         assert rig.faults == [LinkFault.LOST, LinkFault.NO_SUCH_PORT]
         begin = time.monotonic()
         await server.start()
@@ -161,10 +161,10 @@ async def test_a_daemon_that_is_killed_and_started_again_is_back_in_time(
     try:
         async with running(tcp_port(kind, "127.0.0.1", daemon.port)) as rig:
             await rig.all_there()
-            worked = time.process_time()
-            await daemon.kill()
-            await asyncio.sleep(3)
-            assert time.process_time() - worked < 3 * 0.05
+            with without_spinning():
+                await daemon.kill()
+                await asyncio.sleep(3)
+            assert 3 < rig.session.reconnects < 30
             assert rig.faults == [LinkFault.LOST, LinkFault.REFUSED]
             await soon(daemon.start())
             begin = time.monotonic()
