@@ -1,5 +1,6 @@
 """Watches a bus: judges it every few seconds, tells its owner, and counts by the minute."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set as AbstractSet
 from datetime import datetime, timedelta
 import time
@@ -14,8 +15,10 @@ from .issues import (
     clear_write_ignored,
     raise_trouble,
     raise_write_ignored,
+    tell_missing,
     tell_refused,
 )
+from .protocol.asked_station import AskedStation
 from .protocol.ble.machine import BleMaster
 from .protocol.ble.station import BleStation
 from .protocol.can.machine import CanListener
@@ -24,7 +27,8 @@ from .protocol.frames import trigger
 from .protocol.line import Traffic
 from .protocol.listener import Listener
 from .protocol.masking import Message
-from .protocol.master import AskedStation, Master
+from .protocol.master import Master
+from .protocol.omissions import Omissions
 from .protocol.plausibility import Implausible
 from .protocol.station import Station
 from .protocol.ttl.machine import TtlMaster
@@ -83,8 +87,9 @@ class BusHealth:
         self._listening: list[CALLBACK_TYPE] = []
         self._ignored: dict[str, int] = {}
         """Changes in a row that a pack ignored."""
-        self._refused: dict[str, AbstractSet[Block]] = {}
-        """Of which packs Repairs tells that something is not believed."""
+        self._omissions: defaultdict[str, Omissions] = defaultdict(Omissions)
+        self._told: dict[str, tuple[AbstractSet[Block], AbstractSet[Block]]] = {}
+        """What Repairs tells of each pack: what is not believed, and what never comes."""
         self._counted = now
         self._carried = 0
         """Bytes on the line when they were counted last."""
@@ -143,13 +148,22 @@ class BusHealth:
 
     def _judge_what_it_tells(self, pack: Pack, now: float) -> None:
         refused: dict[Block, Implausible] = {}
+        asked: AskedStation | TtlStation | BleStation | None = None
         # Where two packs answer at once that is the trouble, and Repairs says so.
         if not pack.station.clashing:
             for station in _stations(pack):
                 refused |= station.state.refused(now)
-        if refused.keys() != self._refused.get(pack.subentry_id, set()):
-            self._refused[pack.subentry_id] = refused.keys()
+            writer = self._bus.writer(pack)
+            if writer is not None and not writer.master.yielded:
+                asked = writer.station
+        # What comes and is not believed is told with its reason.
+        lasting = self._omissions[pack.subentry_id].lasting(asked, now)
+        missing = lasting - refused.keys()
+        told = (refused.keys(), missing)
+        if told != self._told.get(pack.subentry_id, (set(), set())):
+            self._told[pack.subentry_id] = told
             tell_refused(self._hass, self._bus.config_entry, pack, refused)
+            tell_missing(self._hass, self._bus.config_entry, pack, missing)
 
     @callback
     def _look(self, _: datetime) -> None:

@@ -18,11 +18,12 @@ from .issues import (
     raise_control_stranger,
 )
 from .line_coordinator import LineCoordinator
+from .protocol.asked_station import AskedStation
 from .protocol.ble.machine import BleMaster
 from .protocol.ble.station import BleStation
 from .protocol.datum import Block
 from .protocol.identity import is_comparable, is_same_bms
-from .protocol.master import AskedStation, Master, Plan
+from .protocol.master import Master, Plan
 from .protocol.station import Availability, Event, ForeignMaster, Resumed, Updated
 from .protocol.ttl.machine import TtlMaster
 from .protocol.ttl.station import TtlStation

@@ -18,6 +18,7 @@ from .line_coordinator import Machine
 from .mode import Mode, mode_of
 from .pack import Pack
 from .protocol.approach import Approach
+from .protocol.asked_station import AskedStation
 from .protocol.bank_state import BANK_DATA
 from .protocol.ble.machine import BleMaster
 from .protocol.ble.station import BleStation
@@ -27,7 +28,7 @@ from .protocol.derived import DERIVED
 from .protocol.fields import CAN, FIELDS, TTL
 from .protocol.inverter.advice import ADVICE
 from .protocol.masking import masked_frame
-from .protocol.master import AskedStation, Master
+from .protocol.master import Master
 from .protocol.recording import LABEL
 from .protocol.station import Station
 from .protocol.ttl.machine import TtlMaster

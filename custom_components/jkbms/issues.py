@@ -1,6 +1,6 @@
 """What only the owner of the packs can mend, said in Repairs until it is mended."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -29,6 +29,9 @@ _CONTROL_CHOICE: Final = "control_choice"
 _WRITE_IGNORED: Final = "write_ignored"
 _VALUES_REFUSED: Final = "values_refused"
 _SETTINGS_REFUSED: Final = "settings_refused"
+_IDENTITY_MISSING: Final = "identity_missing"
+_VALUES_MISSING: Final = "values_missing"
+_SETTINGS_MISSING: Final = "settings_missing"
 _NEWCOMER: Final = "newcomer"
 _WRITE_LOOP: Final = "write_loop"
 _SETTINGS_DRIFT: Final = "settings_drift"
@@ -275,6 +278,25 @@ def tell_refused(
         else:
             placeholders = {"pack": pack.name, "reason": reason.value}
             _raise(hass, entry, kind, pack.subentry_id, placeholders, fixable=False)
+
+
+def tell_missing(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    pack: Pack,
+    missing: AbstractSet[Block],
+) -> None:
+    """Say what a pack that answers has not told for long, or take it back."""
+    for kind, block in (
+        (_IDENTITY_MISSING, Block.DEVICE),
+        (_VALUES_MISSING, Block.LIVE),
+        (_SETTINGS_MISSING, Block.SETTINGS),
+    ):
+        if block in missing:
+            placeholders = {"pack": pack.name}
+            _raise(hass, entry, kind, pack.subentry_id, placeholders, fixable=False)
+        else:
+            _clear(hass, kind, pack.subentry_id)
 
 
 def raise_write_ignored(

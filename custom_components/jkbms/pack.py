@@ -25,13 +25,13 @@ from .issues import (
     raise_shared_serial,
 )
 from .protocol.alarms import BY_KEY as ALARM_BY_KEY
+from .protocol.asked_station import AskedStation
 from .protocol.datum import Block, Datum, Field
 from .protocol.derived import POWER, PROBLEM
 from .protocol.energy import EnergyAccount, with_followed
 from .protocol.features import Features
 from .protocol.fields import CURRENT
 from .protocol.insight import OVER_TIME, Insight
-from .protocol.master import AskedStation
 from .protocol.settings_record import SettingsRecord
 from .protocol.state import BmsState, Update
 from .protocol.station import Station

@@ -6,11 +6,11 @@ from homeassistant.core import Context
 from homeassistant.util import dt as dt_util
 
 from .errors import failure, refusal
+from .protocol.asked_station import AskedStation
 from .protocol.ble.machine import BleMaster
 from .protocol.commands import SetClock, StartEmergency
 from .protocol.datum import Block
 from .protocol.fields import BMS_CLOCK, EMERGENCY_TIME_LEFT
-from .protocol.master import AskedStation
 from .protocol.ttl.station import TtlStation
 from .protocol.write_job import Outcome, WriteResult
 from .tiers import WriteTier, allowed_by

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, State
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -28,6 +28,7 @@ from simulator.can.inverter import Dialect
 from simulator.faults import Fault
 
 from ..simulator import trigger
+from ..withholding import Withholding
 from .bus import entity_id, state_of, subentry_id
 from .can_house import can_entry
 from .common import bus_entry, holding, issue, wait_until
@@ -437,6 +438,54 @@ async def test_a_pack_that_cannot_be_believed_at_all_is_told_once(
         await wait_until(lambda: not issue(hass, "values_refused", subentry_id(1)), 80)
         # What is left is told now.
         await wait_until(lambda: issue(hass, "settings_refused", subentry_id(1)), 80)
+
+
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        (Block.DEVICE, "identity_missing"),
+        (Block.LIVE, "values_missing"),
+        (Block.SETTINGS, "settings_missing"),
+    ],
+)
+async def test_what_a_pack_never_tells_is_told(
+    hass: HomeAssistant, bank: Bank, block: Block, kind: str
+) -> None:
+    line = Withholding(bank)
+    line.withheld = frozenset({block})
+    async with serve_tcp(line) as server:
+        entry = bus_entry(server.url, 1, 2, poll_interval=10)
+        async with started(hass, entry):
+            station = entry.runtime_data.machine.stations[1]
+            await wait_until(lambda: station.heard is not None, 30)
+            await asyncio.sleep(270)
+            assert not issue(hass, kind, subentry_id(1))
+            await wait_until(lambda: issue(hass, kind, subentry_id(1)), 60)
+            found = issue(hass, kind, subentry_id(1))
+            assert found is not None
+            assert found.translation_placeholders == {"bus": "Bus", "pack": "Pack 1"}
+            assert not found.is_fixable
+            assert station.available is (block is Block.SETTINGS)
+            told = {key for _, key in ir.async_get(hass).issues if "pack1" in key}
+            assert told == {f"{kind}_{subentry_id(1)}"}
+            line.withheld = frozenset()
+            await wait_until(lambda: not issue(hass, kind, subentry_id(1)), 90)
+            assert station.available
+
+
+async def test_what_a_pack_has_told_once_and_never_again_is_told(
+    hass: HomeAssistant, bank: Bank
+) -> None:
+    line = Withholding(bank)
+    async with serve_tcp(line) as server:
+        entry = bus_entry(server.url, 1, 2, poll_interval=10)
+        async with holding(hass, entry):
+            line.withheld = frozenset({Block.SETTINGS})
+            await asyncio.sleep(1100)
+            assert not issue(hass, "settings_missing", subentry_id(1))
+            await wait_until(
+                lambda: issue(hass, "settings_missing", subentry_id(1)), 200
+            )
 
 
 async def test_the_issues_of_a_bus_that_is_removed_go_with_it(

@@ -65,6 +65,19 @@ def test_a_pack_that_is_asked_seldom_is_away_after_three_cycles() -> None:
     assert availability(bus) == [(1, True), (1, False)]
 
 
+def test_what_is_asked_for_in_between_makes_nobody_away() -> None:
+    """`update_entity` may ask at any time; the next poll is a minute later all the same."""
+    bus = bus_of(1, live=60)
+    bus.run(130)
+    station = bus.master.stations[1]
+    station.due[Block.LIVE] = bus.now
+    bus.run(3)
+    station.due[Block.LIVE] = bus.now
+    bus.run(600)
+    assert availability(bus) == [(1, True)]
+    assert station.cycle == pytest.approx(60, abs=0.2)
+
+
 def test_only_read_triggers_are_sent_and_each_waits_for_quiet() -> None:
     bus = bus_of(1, 2, 3, 4)
     bus.run(60)

@@ -6,32 +6,16 @@ from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.master import Master, Plan
 from custom_components.jkbms.protocol.pacing import SERIAL
 from custom_components.jkbms.protocol.station import Updated
-from simulator import SlaveLine
 
-from .bus import Bus, asked_of, availability, bus_of
-from .helpers import bank_of, framed
-
-
-class Silent(SlaveLine):
-    """Packs of which the first never tells some blocks, in whatever way it is asked."""
-
-    silent: frozenset[Block] = frozenset()
-
-    def receive(self, data: bytes, now: float) -> None:
-        (request,) = framed(data)
-        register = getattr(request, "register", 0)
-        for block in self.silent:
-            asked = register == block.trigger or register & 0xFE00 == block.base
-            if data[0] == 1 and asked:
-                self.counters.withheld += 1
-                return
-        super().receive(data, now)
+from ..withholding import Withholding
+from .bus import Bus, asked_of, availability, bus_of, requests
+from .helpers import bank_of
 
 
-def silent_bus(*silent: Block) -> Bus:
-    line = Silent(bank_of(1, 2))
-    line.silent = frozenset(silent)
-    master = Master((1, 2), Plan(live=1.0), SERIAL, 100.0)
+def withholding_bus(*withheld: Block, live: float = 1.0) -> Bus:
+    line = Withholding(bank_of(1, 2))
+    line.withheld = frozenset(withheld)
+    master = Master((1, 2), Plan(live=live), SERIAL, 100.0)
     master.connected(100.0)
     return Bus(master, line)
 
@@ -66,20 +50,59 @@ def test_settings_that_nobody_can_believe_cost_no_live_values(later: bool) -> No
     assert len(asked_of(bus, 1, Block.SETTINGS, since)) == 5
 
 
+@pytest.mark.parametrize("live", [1.0, 5.0, 20.0, 60.0])
 @pytest.mark.parametrize("block", [Block.SETTINGS, Block.DEVICE])
-def test_a_block_that_never_comes_is_asked_for_ever_less(block: Block) -> None:
-    bus = silent_bus(block)
+def test_a_block_that_never_comes_is_asked_for_ever_less(
+    block: Block, live: float
+) -> None:
+    bus = withholding_bus(block, live=live)
     bus.run(600)
     assert len(asked_of(bus, 1, block)) <= 25
     assert bus.line.counters.withheld <= 30
-    assert updates(bus, 1, Block.LIVE) >= 590
+    (other,) = {Block.SETTINGS, Block.DEVICE} - {block}
+    assert len(asked_of(bus, 1, other)) <= 11
+    for address in (1, 2):
+        assert updates(bus, address, Block.LIVE) >= 0.98 * 600 // live
+    known = block is not Block.DEVICE
+    assert availability(bus) == [(1, True), (2, True)] if known else [(2, True)]
+
+
+@pytest.mark.parametrize("live", [1.0, 5.0, 60.0])
+def test_who_returns_and_does_not_say_who_it_is_is_heard_and_not_believed(
+    live: float,
+) -> None:
+    """It may be another one with this address: its values are not taken over."""
+    bus = withholding_bus(live=live)
+    bus.run(130)
+    station = bus.master.stations[1]
+    bus.line.bank[1].present = False
+    bus.run(200)
+    assert not station.available
+    assert isinstance(bus.line, Withholding)
+    bus.line.withheld = frozenset({Block.DEVICE})
+    bus.line.bank[1].present = True
+    since, told = bus.now, station.state.seen[Block.LIVE]
+    bus.run(130)
+    for _ in range(100):
+        bus.run(6)
+        assert station.heard is not None
+        assert bus.now - station.heard <= 130
+    assert not station.available
+    assert station.state.seen[Block.LIVE] == told
+    assert updates(bus, 2, Block.LIVE) >= 0.98 * (bus.now - 100) // live
+    # It costs little more than one that is not there.
+    asked = [t for t, to in requests(bus) if to.address == 1 and t >= since]
+    assert len(asked) <= 1.25 * 730 / min(30.0, 1.2 * live) + 5
+    bus.line.withheld = frozenset()
+    bus.run(130)
+    assert station.available
 
 
 def test_what_is_said_again_after_long_is_read_within_a_minute() -> None:
-    bus = silent_bus(Block.SETTINGS)
+    bus = withholding_bus(Block.SETTINGS)
     bus.run(3600)
-    assert isinstance(bus.line, Silent)
-    bus.line.silent = frozenset()
+    assert isinstance(bus.line, Withholding)
+    bus.line.withheld = frozenset()
     bus.run(62)
     assert Block.SETTINGS in bus.master.stations[1].state.seen
 
@@ -87,22 +110,22 @@ def test_what_is_said_again_after_long_is_read_within_a_minute() -> None:
 def test_one_live_answer_that_is_lost_is_no_reason_to_ask_for_more() -> None:
     """Two in a row are: firmware 15.36 may want another trigger first."""
     for lost, more in ((1, 0), (1, 0), (2, 1)):
-        bus = silent_bus()
+        bus = withholding_bus()
         bus.run(20)
-        assert isinstance(bus.line, Silent)
+        assert isinstance(bus.line, Withholding)
         asked = len(asked_of(bus, 1, Block.SETTINGS))
         before = bus.line.counters.withheld
-        bus.line.silent = frozenset({Block.LIVE})
+        bus.line.withheld = frozenset({Block.LIVE})
         while bus.line.counters.withheld < before + lost:
             bus.run(0.05)
-        bus.line.silent = frozenset()
+        bus.line.withheld = frozenset()
         bus.run(5)
         assert len(asked_of(bus, 1, Block.SETTINGS)) - asked == more
         # And the next one that is lost is the first again.
-        bus.line.silent = frozenset({Block.LIVE})
+        bus.line.withheld = frozenset({Block.LIVE})
         while bus.line.counters.withheld < before + lost + 1:
             bus.run(0.05)
-        bus.line.silent = frozenset()
+        bus.line.withheld = frozenset()
         bus.run(5)
         assert len(asked_of(bus, 1, Block.SETTINGS)) - asked == more
 

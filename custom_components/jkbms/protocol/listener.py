@@ -187,8 +187,8 @@ class Listener:
             return
         station.counts.ok += 1
         station.heard = now
-        if block is Block.LIVE and before is not None and station.available:
-            station.cycle = now - before
+        if block is Block.LIVE:
+            station.note_cycle(before, now)
         events.append(Updated(address, update))
         if not station.available and now < station.gone_at():
             station.available = True

@@ -4,21 +4,19 @@ No clock and no I/O: `advance` is told the time and the bytes heard, and returns
 bytes to send and when it wants to be called again at the latest.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
 from typing import Final
 
-from .approach import Approach
+from .asked_station import AskedStation
 from .attribution import Attributed, Attributor
 from .budget import WriteBudget
 from .datum import BLOCK_OF_TYPE, Block
 from .frames import UNREACHED, Discarded, Frame, Request
-from .garbling import Garbling
 from .jobs import Job, Wish, ends, job_of, oldest_of_each
 from .line import Answered, Foreign, Late, Line, LineEvent, Missing, Refused, Unanswered
 from .modbus_map import BlockRead, holds
-from .pacing import Pace, Patience, Timing
+from .pacing import Patience, Timing
 from .settings_job import SettingsJob, Transaction
 from .station import (
     Availability,
@@ -26,7 +24,6 @@ from .station import (
     ForeignMaster,
     Resumed,
     Settled,
-    Station,
     Step,
     Updated,
     Written,
@@ -35,17 +32,13 @@ from .stream import Framer
 from .write_job import Ask, Write
 
 _GONE_AFTER: Final = 30.0
-_SILENT_AFTER: Final = 3
-"""Requests in a row without an answer before a BMS is probed instead of asked."""
 _BURST_AFTER: Final = 2
 """Firmware 15.36 and later may want another trigger first (rs485.md 8, quirk 10)."""
 _PROBE_AT_LEAST: Final = 30.0
-_AT_ONCE: Final = 5
-"""Requests for a block that are repeated at once: four triggers, then registers."""
-_RARELY: Final = 60.0
-"""Seconds between requests for what a BMS never tells to be believed."""
 _SETTLE: Final = 0.001
 """Order of the blocks after a start: live values of all, then info, then settings."""
+_PRESENCE_EACH: Final = 4
+"""Of so many requests to a silent BMS one asks for live values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,39 +60,6 @@ class Plan:
                 return self.settings
             case _:
                 return self.device
-
-
-@dataclass(slots=True, kw_only=True)
-class AskedStation(Station):
-    """One BMS of the bus as its master knows it."""
-
-    due: dict[Block, float]
-    patience: Patience
-    pace: Pace = dataclass_field(default_factory=Pace)
-    misses: int = 0
-    live_misses: int = 0
-    in_vain: Counter[Block] = dataclass_field(default_factory=Counter)
-    """Requests in a row for a block that brought nothing to be believed."""
-    unverified: bool = True
-    """Whether another BMS may have taken its place since its device info was read."""
-    garbling: Garbling = dataclass_field(default_factory=Garbling)
-    approach: Approach = dataclass_field(default_factory=Approach)
-
-    @property
-    def clashes(self) -> bool:
-        """Whether two BMS seem to have its address."""
-        return self.state.clashing or self.garbling.suspected
-
-    @property
-    def alive(self) -> bool:
-        """Whether it answers, as far as the last requests tell."""
-        return self.misses < _SILENT_AFTER
-
-    def put_off(self, block: Block) -> float:
-        """Count a request in vain; return for how long not to ask again: ever longer."""
-        self.in_vain[block] += 1
-        further = self.in_vain[block] - _AT_ONCE
-        return min(_RARELY, 2.0 ** min(further, 6)) if further > 0 else 0.0
 
 
 class Master:
@@ -283,6 +243,13 @@ class Master:
         station.approach.answered(answer.request, answer.frame)
         events += station.tell_clash(station.clashes)
         frame = answer.frame
+        if asking is Block.LIVE and not station.alive and station.heard is not None:
+            # It is there; whose values these are it has yet to say.
+            station.heard = now
+            station.misses += 1
+            station.due[Block.DEVICE] = now
+            station.due[Block.LIVE] = now + _SETTLE
+            return
         believed = frame is None or self._take_over(station, frame, now, events)
         if believed or (frame and station.state.waits_for(frame)):
             station.misses = 0
@@ -317,8 +284,7 @@ class Master:
         del station.in_vain[block]
         if block is Block.LIVE:
             station.live_misses = 0
-            if before is not None and station.available:
-                station.cycle = now - before
+            station.note_cycle(before, now, planned=self.plan.live)
         elif block is Block.DEVICE:
             station.unverified = False
         events.append(Updated(station.address, update))
@@ -388,6 +354,9 @@ class Master:
         if station.alive:
             if block is not Block.LIVE:
                 station.due[block] += station.put_off(block)
+                if station.last_chance:
+                    station.due[block] = max(station.due[block], now + _SETTLE)
+                    station.due[Block.LIVE] = min(station.due[Block.LIVE], now)
             return
         for waiting in Block:
             station.due[waiting] = max(station.due[waiting], now + self._probe_after())
@@ -509,9 +478,12 @@ class Master:
         """Return what to ask of a silent BMS: one that returns has to say who it is.
 
         A changed DIP switch needs a restart, so after a silence the address may be
-        another BMS's (rs485.md 1.3).
+        another BMS's (rs485.md 1.3). Of one that does not say it, live values tell now
+        and then that it is there.
         """
-        return Block.LIVE if station.heard is None else Block.DEVICE
+        if station.heard is None or station.misses % _PRESENCE_EACH == 0:
+            return Block.LIVE
+        return Block.DEVICE
 
     def _advance_job(self, job: Job, now: float, events: list[Event]) -> bytes:
         station = self.stations[job.address]

@@ -35,7 +35,7 @@ class Station:
     gone_after: float
     """Seconds of silence that are never enough to count as away."""
     cycle: float = 0.0
-    """Seconds between its last two live blocks; what is planned before there are two."""
+    """Seconds between its last two live blocks, but what is planned where that is more."""
     state: BmsState = dataclass_field(default_factory=BmsState)
     counts: Counts = dataclass_field(default_factory=Counts)
     heard: float | None = None
@@ -55,6 +55,16 @@ class Station:
         """Return when it counts as away if no live values that can be believed come."""
         read = self.state.seen.get(Block.LIVE, float("-inf"))
         return read + max(_GONE_CYCLES * self.cycle, self.gone_after)
+
+    def note_cycle(
+        self, before: float | None, now: float, *, planned: float = 0.0
+    ) -> None:
+        """Take note of how long after those of `before` live values have come.
+
+        Nobody is asked again any sooner than `planned`, however soon it was this time.
+        """
+        if before is not None and self.available:
+            self.cycle = max(planned, now - before)
 
     def tell_clash(self, clashing: bool) -> Iterator[Clash]:
         """Yield the news of whether another BMS speaks with its address."""

@@ -116,6 +116,17 @@ def test_the_cycle_is_that_of_the_pack_where_it_is_slower() -> None:
     assert link.station.cycle == pytest.approx(0.5, abs=0.1)
 
 
+def test_what_is_asked_for_in_between_makes_nobody_away() -> None:
+    link = settled(link_to(still=False, interval=60.0))
+    link.run(70)
+    link.master.ask_now()
+    link.run(1.0)
+    since = link.now
+    link.run(300)
+    assert link.station.cycle >= 60
+    assert link.availability(since) == []
+
+
 def test_the_next_live_values_are_taken_over_on_request() -> None:
     link = settled(link_to(still=False, interval=30.0))
     since = link.now

@@ -220,8 +220,7 @@ class BleMaster:
         station.heard = now
         if block is Block.LIVE:
             self._wants_live = False
-            if before is not None and station.available:
-                station.cycle = now - before
+            station.note_cycle(before, now, planned=self.interval)
         events.append(Updated(ADDRESS, update))
         if now < station.gone_at() and not station.available:
             station.available = True

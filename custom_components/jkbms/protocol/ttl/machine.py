@@ -247,8 +247,7 @@ class TtlMaster:
             station.counts.implausible += not station.waits
             return False
         station.counts.ok += 1
-        if before is not None and station.available:
-            station.cycle = now - before
+        station.note_cycle(before, now, planned=self.interval)
         events.append(Updated(station.address, update))
         if not station.available:
             station.available = True
