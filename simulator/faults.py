@@ -11,6 +11,7 @@ from typing import ClassVar, Final, get_args
 from .bank import Bank
 from .checks import with_crc
 from .pack import Image, Outcome, Pack, Writing
+from .registers import Block
 
 _MAGIC: Final = b"\x55\xaa\xeb\x90"
 _FRAME: Final = 300
@@ -23,6 +24,8 @@ class Reply:
     address: int
     data: bytes
     delay: float = 0.0
+    block: Block | None = None
+    """What it tells of, or a part of it; None for anything else."""
 
 
 @dataclass(kw_only=True)
@@ -196,6 +199,18 @@ class Silent(Fault):
 
     def _shape(self, reply: Reply) -> None:
         if self._chance(self.rate):
+            reply.data = b""
+
+
+@dataclass(kw_only=True)
+class Withhold(Fault):
+    """A block that is never told, in whatever way it is asked for."""
+
+    kind: ClassVar = "withhold"
+    block: Block = Block.SETTINGS
+
+    def _shape(self, reply: Reply) -> None:
+        if reply.block is self.block:
             reply.data = b""
 
 
@@ -427,6 +442,7 @@ KINDS: Final[dict[str, type[Fault]]] = {
         Torn,
         Late,
         Silent,
+        Withhold,
         Repeat,
         Stranger,
         Padding,
@@ -443,11 +459,26 @@ KINDS: Final[dict[str, type[Fault]]] = {
 }
 
 
+def _block(text: str) -> Block:
+    found = {block.name.lower(): block for block in Block}
+    if text not in found:
+        raise ValueError(text)
+    return found[text]
+
+
+_PARSERS: Final[dict[type, Callable[[str], object]]] = {
+    int: int,
+    float: float,
+    Writing: Writing,
+    Block: _block,
+}
+
+
 def _parameters(kind: type[Fault]) -> Iterator[tuple[str, Callable[[str], object]]]:
     for entry in fields(kind):
         if entry.init:
             types = [entry.type, *get_args(entry.type)]
-            yield entry.name, next(of for of in (int, float, Writing) if of in types)
+            yield entry.name, next(of for kind, of in _PARSERS.items() if kind in types)
 
 
 def parse_fault(text: str) -> Fault:

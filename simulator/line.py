@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypedDict
 from .bank import Bank
 from .checks import crc_fits
 from .faults import Fault, Reply
-from .modbus import answer, length_of
+from .modbus import answer, length_of, wanted
 from .pack import Pack
 from .wire import BYTE_TIME, Sending, Wire
 
@@ -248,7 +248,7 @@ class SlaveLine:
         self, pack: Pack, request: bytes, now: float, counters: Counters
     ) -> Sending | None:
         data = self._said(pack, request, now)
-        reply = Reply(address=pack.address, data=data)
+        reply = Reply(address=pack.address, data=data, block=wanted(request))
         for fault in self.faults:
             fault.shape(reply)
         if not reply.data:

@@ -199,7 +199,9 @@ class MasterLine(SlaveLine):
         frame[5] = 0
         frame.append(sum8(frame))
         reply = Reply(
-            address=_MASTER, data=bytes(frame) + _ack(_MASTER, _REGISTERS[block])
+            address=_MASTER,
+            data=bytes(frame) + _ack(_MASTER, _REGISTERS[block]),
+            block=block,
         )
         for fault in self.faults:
             fault.shape(reply)

@@ -19,14 +19,14 @@ _MOST_REGISTERS: Final = 123
 _SHORTEST_WRITE: Final = 9
 """A write's length without its payload."""
 
-TRIGGERS: Final[dict[int, Callable[[Pack], bytes]]] = {
-    0x161C: lambda pack: pack.frame(Block.DEVICE),
-    0x161E: lambda pack: pack.frame(Block.SETTINGS),
-    0x1620: lambda pack: pack.frame(Block.LIVE),
+_BLOCKS: Final = {0x161C: Block.DEVICE, 0x161E: Block.SETTINGS, 0x1620: Block.LIVE}
+"""The writes that only ask for a block."""
+
+_LOGS: Final[dict[int, Callable[[Pack], bytes]]] = {
     0x1622: lambda pack: pack.log.frames(),
     0x1624: lambda _: compact_log().data,
 }
-"""The writes that only ask for frames."""
+"""The writes that only ask for a log."""
 
 _PRESETS: Final = (0x160A, 0x160C, 0x160E)
 """Presets answer with the settings frame before the ACK (rs485.md 2.8)."""
@@ -46,6 +46,17 @@ def length_of(message: bytes | bytearray) -> int | None:
     if message[1] != WRITE:
         return None
     return _SHORTEST_WRITE + (message[6] if len(message) > 6 else 0)
+
+
+def wanted(request: bytes) -> Block | None:
+    """The block that a request reads, by its trigger or register by register; None if it reads none."""
+    register = int.from_bytes(request[2:4])
+    match request[1]:
+        case 0x03:
+            return Block.of(register)
+        case 0x10:
+            return _BLOCKS.get(register)
+    return None
 
 
 def answer(pack: Pack, request: bytes, now: float) -> bytes:
@@ -82,9 +93,10 @@ def _write(pack: Pack, request: bytes, now: float) -> bytes:
     quantity = int.from_bytes(request[4:6])
     payload = request[7:-2]
     ack = with_crc(bytes([pack.address]) + request[1:6])
-    if address in TRIGGERS:
+    if address in _BLOCKS or address in _LOGS:
         pack.asked[address] = pack.asked.get(address, 0) + 1
-        return TRIGGERS[address](pack) + ack
+        block = _BLOCKS.get(address)
+        return (_LOGS[address](pack) if block is None else pack.frame(block)) + ack
     if address in ACTIONS:
         if address not in _KNOWN_ACTIONS:
             pack.note(address, payload, now, Outcome.REFUSED)

@@ -63,14 +63,6 @@ def plan_of(entry: ConfigEntry[Any]) -> Plan:
     return Plan(live=float(live), return_after=_SILENT_FOR if returns else None)
 
 
-def ask_live(master: Master, session: Session[Any], now: float) -> None:
-    """Ask for the live values of every pack that answers now."""
-    for station in master.stations.values():
-        if station.alive:
-            station.due[Block.LIVE] = min(station.due[Block.LIVE], now)
-    session.advance()
-
-
 class ControlCoordinator(LineCoordinator[Master]):
     """Asks packs on a second line, and finds out which of the bus they are.
 
@@ -121,7 +113,8 @@ class ControlCoordinator(LineCoordinator[Master]):
     @override
     async def async_request_refresh(self) -> None:
         """Ask for the live values now."""
-        ask_live(self.machine, self.session, self.hass.loop.time())
+        self.machine.ask_now(self.hass.loop.time())
+        self.session.advance()
 
     @callback
     @override

@@ -24,7 +24,7 @@ from .const import (
     CONF_UPDATE_INTERVAL,
     DEFAULT_UPDATE_INTERVAL,
 )
-from .control import ControlCoordinator, Writer, ask_live, plan_of
+from .control import ControlCoordinator, Writer, plan_of
 from .inverter_telling import InverterTelling
 from .issues import (
     clear_foreign_master,
@@ -306,9 +306,7 @@ class BusCoordinator(LineCoordinator[Machine]):
         """Ask for the live values now, as the action `update_entity` wants."""
         for control in self.controls.values():
             await control.async_request_refresh()
-        if isinstance(self.machine, Master):
-            ask_live(self.machine, self.session, self.hass.loop.time())
-        elif isinstance(self.machine, TtlMaster):
+        if isinstance(self.machine, Master | TtlMaster):
             self.machine.ask_now(self.hass.loop.time())
             self.session.advance()
         elif isinstance(self.machine, BleMaster):

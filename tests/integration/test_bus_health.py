@@ -22,13 +22,20 @@ from custom_components.jkbms.const import DOMAIN
 from custom_components.jkbms.protocol.datum import Block
 from custom_components.jkbms.protocol.fields import BY_KEY
 from custom_components.jkbms.transport.health import Health, Trouble
-from simulator import Bank, SlaveLine, Speed, TcpServer, Writing, serve_tcp
+from simulator import (
+    Bank,
+    Block as SimBlock,
+    SlaveLine,
+    Speed,
+    TcpServer,
+    Writing,
+    serve_tcp,
+)
 from simulator.can import CanBus, serve_can_tcp
 from simulator.can.inverter import Dialect
-from simulator.faults import Fault
+from simulator.faults import Fault, Withhold
 
 from ..simulator import trigger
-from ..withholding import Withholding
 from .bus import entity_id, state_of, subentry_id
 from .can_house import can_entry
 from .common import bus_entry, holding, issue, wait_until
@@ -451,8 +458,8 @@ async def test_a_pack_that_cannot_be_believed_at_all_is_told_once(
 async def test_what_a_pack_never_tells_is_told(
     hass: HomeAssistant, bank: Bank, block: Block, kind: str
 ) -> None:
-    line = Withholding(bank)
-    line.withheld = frozenset({block})
+    withhold = Withhold(address=1, block=SimBlock(block.frame_type))
+    line = SlaveLine(bank, speed=Speed.FAST, faults=[withhold])
     async with serve_tcp(line) as server:
         entry = bus_entry(server.url, 1, 2, poll_interval=10)
         async with started(hass, entry):
@@ -468,7 +475,7 @@ async def test_what_a_pack_never_tells_is_told(
             assert station.available is (block is Block.SETTINGS)
             told = {key for _, key in ir.async_get(hass).issues if "pack1" in key}
             assert told == {f"{kind}_{subentry_id(1)}"}
-            line.withheld = frozenset()
+            line.faults = ()
             await wait_until(lambda: not issue(hass, kind, subentry_id(1)), 90)
             assert station.available
 
@@ -476,11 +483,11 @@ async def test_what_a_pack_never_tells_is_told(
 async def test_what_a_pack_has_told_once_and_never_again_is_told(
     hass: HomeAssistant, bank: Bank
 ) -> None:
-    line = Withholding(bank)
+    line = SlaveLine(bank, speed=Speed.FAST)
     async with serve_tcp(line) as server:
         entry = bus_entry(server.url, 1, 2, poll_interval=10)
         async with holding(hass, entry):
-            line.withheld = frozenset({Block.SETTINGS})
+            line.faults = (Withhold(address=1),)
             await asyncio.sleep(1100)
             assert not issue(hass, "settings_missing", subentry_id(1))
             await wait_until(

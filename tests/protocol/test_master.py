@@ -70,9 +70,10 @@ def test_what_is_asked_for_in_between_makes_nobody_away() -> None:
     bus = bus_of(1, live=60)
     bus.run(130)
     station = bus.master.stations[1]
-    station.due[Block.LIVE] = bus.now
-    bus.run(3)
-    station.due[Block.LIVE] = bus.now
+    for _ in range(2):
+        bus.master.ask_now(bus.now)
+        bus.run(3)
+    assert bus.now - station.state.seen[Block.LIVE] < 3
     bus.run(600)
     assert availability(bus) == [(1, True)]
     assert station.cycle == pytest.approx(60, abs=0.2)

@@ -3,21 +3,27 @@
 import pytest
 
 from custom_components.jkbms.protocol.datum import Block
-from custom_components.jkbms.protocol.master import Master, Plan
-from custom_components.jkbms.protocol.pacing import SERIAL
 from custom_components.jkbms.protocol.station import Updated
+from simulator import Block as SimBlock
+from simulator.faults import Withhold
 
-from ..withholding import Withholding
 from .bus import Bus, asked_of, availability, bus_of, requests
-from .helpers import bank_of
 
 
-def withholding_bus(*withheld: Block, live: float = 1.0) -> Bus:
-    line = Withholding(bank_of(1, 2))
-    line.withheld = frozenset(withheld)
-    master = Master((1, 2), Plan(live=live), SERIAL, 100.0)
-    master.connected(100.0)
-    return Bus(master, line)
+def withhold(bus: Bus, *blocks: Block) -> None:
+    """Let the first pack leave out these blocks from now on, and tell all others."""
+    bus.line.faults = tuple(Withhold(address=1, block=told(block)) for block in blocks)
+
+
+def told(block: Block) -> SimBlock:
+    """A block as the simulator knows it."""
+    return SimBlock(block.frame_type)
+
+
+def withholding_bus(*blocks: Block, live: float = 1.0) -> Bus:
+    bus = bus_of(1, 2, live=live)
+    withhold(bus, *blocks)
+    return bus
 
 
 def updates(bus: Bus, address: int, block: Block) -> int:
@@ -78,8 +84,7 @@ def test_who_returns_and_does_not_say_who_it_is_is_heard_and_not_believed(
     bus.line.bank[1].present = False
     bus.run(200)
     assert not station.available
-    assert isinstance(bus.line, Withholding)
-    bus.line.withheld = frozenset({Block.DEVICE})
+    withhold(bus, Block.DEVICE)
     bus.line.bank[1].present = True
     since, told = bus.now, station.state.seen[Block.LIVE]
     bus.run(130)
@@ -93,7 +98,7 @@ def test_who_returns_and_does_not_say_who_it_is_is_heard_and_not_believed(
     # It costs little more than one that is not there.
     asked = [t for t, to in requests(bus) if to.address == 1 and t >= since]
     assert len(asked) <= 1.25 * 730 / min(30.0, 1.2 * live) + 5
-    bus.line.withheld = frozenset()
+    withhold(bus)
     bus.run(130)
     assert station.available
 
@@ -101,8 +106,7 @@ def test_who_returns_and_does_not_say_who_it_is_is_heard_and_not_believed(
 def test_what_is_said_again_after_long_is_read_within_a_minute() -> None:
     bus = withholding_bus(Block.SETTINGS)
     bus.run(3600)
-    assert isinstance(bus.line, Withholding)
-    bus.line.withheld = frozenset()
+    withhold(bus)
     bus.run(62)
     assert Block.SETTINGS in bus.master.stations[1].state.seen
 
@@ -112,20 +116,19 @@ def test_one_live_answer_that_is_lost_is_no_reason_to_ask_for_more() -> None:
     for lost, more in ((1, 0), (1, 0), (2, 1)):
         bus = withholding_bus()
         bus.run(20)
-        assert isinstance(bus.line, Withholding)
         asked = len(asked_of(bus, 1, Block.SETTINGS))
         before = bus.line.counters.withheld
-        bus.line.withheld = frozenset({Block.LIVE})
+        withhold(bus, Block.LIVE)
         while bus.line.counters.withheld < before + lost:
             bus.run(0.05)
-        bus.line.withheld = frozenset()
+        withhold(bus)
         bus.run(5)
         assert len(asked_of(bus, 1, Block.SETTINGS)) - asked == more
         # And the next one that is lost is the first again.
-        bus.line.withheld = frozenset({Block.LIVE})
+        withhold(bus, Block.LIVE)
         while bus.line.counters.withheld < before + lost + 1:
             bus.run(0.05)
-        bus.line.withheld = frozenset()
+        withhold(bus)
         bus.run(5)
         assert len(asked_of(bus, 1, Block.SETTINGS)) - asked == more
 

@@ -31,7 +31,7 @@ _LONG = {"master": 3 * _HOURS, "listener": 2 * _HOURS, "can": 2 * _HOURS}
 
 @pytest.mark.parametrize("name", RIGS)
 def test_hours_with_all_faults_leave_nothing_wrong_lost_or_grown(name: str) -> None:
-    report = soak(name, days=_LONG[name], seed=5)
+    report = soak(name, days=_LONG[name], seed=6)
     assert list(failures(report)) == []
     assert report["packs"] == PACKS[name]
     assert report["calms"] >= 2
@@ -39,6 +39,13 @@ def test_hours_with_all_faults_leave_nothing_wrong_lost_or_grown(name: str) -> N
     assert report["reconnects"] > 0
     assert report["compared"] > 400
     assert not [line for line in table([report]) if line.startswith("FAILED")]
+
+
+def test_an_hour_of_packs_that_are_asked_every_five_seconds() -> None:
+    report = soak("master", days=_HOURS, seed=6, packs=8, interval=5.0)
+    assert list(failures(report)) == []
+    assert report["calms"] >= 2
+    assert report["compared"] > 2000
 
 
 def test_every_fault_of_the_simulator_is_part_of_the_weather() -> None:

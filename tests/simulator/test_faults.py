@@ -5,7 +5,7 @@ import pytest
 from simulator import Bank, Block, SlaveLine, Speed, Writing, parse_fault
 from simulator.faults import KINDS, Close, Mute, Noise, Reply, Torn
 
-from . import ack, ask, ask_timed, pieces, refusal, trigger, write
+from . import ack, ask, ask_timed, pieces, read, refusal, trigger, write
 
 
 def fast(*faults: str, seed: int = 1, packs: int = 3) -> SlaveLine:
@@ -141,6 +141,22 @@ def test_a_fault_can_concern_one_pack_alone() -> None:
     line = fast("silent:rate=1:address=2")
     assert answers(line, 3, address=2) == [b""] * 3
     assert answers(line, 3, address=1) == [whole(line)] * 3
+
+
+@pytest.mark.parametrize("block", list(Block))
+def test_one_block_may_never_be_told(block: Block) -> None:
+    line = fast(f"withhold:address=1:block={block.name.lower()}")
+    registers = {Block.SETTINGS: 0x161E, Block.LIVE: 0x1620, Block.DEVICE: 0x161C}
+    now = 0.0
+    for address in (1, 2):
+        for other, register in registers.items():
+            told = not (address == 1 and other is block)
+            for request in (trigger(address, register), read(address, other.base, 2)):
+                now += 1
+                assert bool(ask(line, request, now)) is told
+    # Writing to it is another matter, and so is what belongs to none.
+    assert ask(line, write(1, 0x1000, bytes(4)), now + 1)
+    assert ask(line, trigger(1, 0x1622), now + 2)
 
 
 @pytest.mark.parametrize(
@@ -289,6 +305,7 @@ def test_every_kind_can_be_named_without_parameters(kind: str) -> None:
         ("noise:rate", "not 'rate'"),
         ("noise:rate=much", "'much' is no value for rate of noise"),
         ("writes:mode=forget", "'forget' is no value for mode of writes"),
+        ("withhold:block=7", "'7' is no value for block of withhold"),
     ],
 )
 def test_a_fault_that_cannot_be_understood_says_why(text: str, message: str) -> None:

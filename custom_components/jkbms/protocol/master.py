@@ -126,6 +126,12 @@ class Master:
         self._asking = self._read = None
         return (*self._abandon(self._jobs), *self._departures(now))
 
+    def ask_now(self, now: float) -> None:
+        """Let the live values of every BMS that answers be due."""
+        for station in self.stations.values():
+            if station.alive:
+                station.due[Block.LIVE] = min(station.due[Block.LIVE], now)
+
     def submit(self, wish: Wish) -> None:
         """Queue what is to be written; `Written` or `Settled` tells how it ended."""
         state = self.stations[wish.address].state

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from scripts.lib.simulated_loop import SimulatedLoop
 
-from .buses import PACKS, RIGS
+from .buses import INTERVAL, PACKS, RIGS, MasterRig
 from .damaged import Damage, damaged
 
 _DAMAGED: Final = "damaged"
@@ -46,6 +46,13 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--days", type=float, default=30.0, help="of simulated time")
     options.add_argument("--packs", type=int, choices=range(2, 17), metavar="N")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument(
+        "--interval",
+        type=float,
+        default=INTERVAL,
+        metavar="SECONDS",
+        help=f"from one poll to the next where packs are asked (default: {INTERVAL:g})",
+    )
     options.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     for name, default, what in (
         ("damage", 0.01, "replaced by another"),
@@ -68,13 +75,17 @@ def soak(
     days: float,
     seed: int,
     packs: int | None = None,
+    interval: float = INTERVAL,
     damage: Damage | None = None,
 ) -> dict[str, Any]:
-    """Let days pass on one bus, and report."""
+    """Let days pass on one bus, and report; `interval` is of the one that is asked."""
     began = time.perf_counter(), time.process_time()
 
     async def run() -> dict[str, Any]:
-        rig = RIGS[name](packs=packs or PACKS[name], seed=seed)
+        many = packs or PACKS[name]
+        if name == MasterRig.name:
+            return await MasterRig(packs=many, seed=seed, interval=interval).run(days)
+        rig = RIGS[name](packs=many, seed=seed)
         return await rig.run(days)
 
     if name == _DAMAGED:
@@ -145,14 +156,17 @@ def main(arguments: list[str] | None = None) -> int:
         replaced=options.damage, dropped=options.drop, inserted=options.insert
     )
     chances = (damage.replaced, damage.dropped, damage.inserted)
-    if options.days <= 0 or min(chances) < 0 or sum(chances) >= 1:
-        asked.error("days are more than 0, chances at least 0 and together below 1")
+    if min(options.days, options.interval) <= 0:
+        asked.error("days and seconds are more than 0")
+    if min(chances) < 0 or sum(chances) >= 1:
+        asked.error("chances are at least 0 and together below 1")
     reports = [
         soak(
             name,
             days=options.days,
             seed=options.seed,
             packs=options.packs,
+            interval=options.interval,
             damage=damage,
         )
         for name in options.names or RIGS

@@ -33,9 +33,11 @@ type _Receive = Callable[[Any], None]
 type _Lost = Callable[[Exception | None], None]
 
 _ON_WIRE: Final = tuple(MAKERS)
-_INTERVAL: Final = 60.0
-"""Seconds between two live blocks of a pack that is asked."""
+INTERVAL: Final = 60.0
+"""Seconds between two live blocks of a pack that is asked, unless told."""
 _WRITE_EVERY: Final = 2 * HOUR
+_ASK_EVERY: Final = HOUR / 3
+"""Seconds from one `update_entity` to the next."""
 _SETTING: Final = BY_KEY["balance_trigger_voltage"]
 _REGISTER: Final = "balance_trigger"
 _SESSION: Final = 600.0
@@ -63,8 +65,8 @@ class MasterRig(Rig):
 
     name = "master"
 
-    def __init__(self, *, packs: int, seed: int) -> None:
-        """Connect packs to a line."""
+    def __init__(self, *, packs: int, seed: int, interval: float = INTERVAL) -> None:
+        """Connect packs to a line, to be asked every `interval` seconds."""
         weather = Weather(seed=seed, kinds=(*_ON_WIRE, *OUTAGES))
         super().__init__(weather, _bank(packs, seed))
         self._line = ToldSlaves(self.bank, **_wire(seed, weather))
@@ -72,7 +74,7 @@ class MasterRig(Rig):
         self._line.truth = self._truth = Truth(30.0)
         self._random = Random(f"{seed}/writes")
         self._machine = Master(
-            range(packs), Plan(live=_INTERVAL), NETWORK, self._loop.time()
+            range(packs), Plan(live=interval), NETWORK, self._loop.time()
         )
         self.session = Session(self._open, self._machine, self.take, self.status)
         self._written: Counter[str] = Counter()
@@ -98,11 +100,19 @@ class MasterRig(Rig):
 
     @override
     async def live(self, days: float) -> None:
+        asking = asyncio.ensure_future(self._ask_in_between())
         end = self.now + days * DAY
         while self.now < end:
             await asyncio.sleep(min(_WRITE_EVERY, end - self.now))
             if self.now < end:
                 await self._write()
+        asking.cancel()
+
+    async def _ask_in_between(self) -> None:
+        while True:
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) * _ASK_EVERY)
+            self._machine.ask_now(self.now)
+            self.session.advance()
 
     async def _write(self) -> None:
         """Change a setting; what is called proven has to be in the pack."""
@@ -132,7 +142,7 @@ class MasterRig(Rig):
     def details(self) -> dict[str, Any]:
         self._audit()
         return {
-            "interval": _INTERVAL,
+            "interval": self._machine.plan.live,
             "compared": self._truth.compared,
             "wrong_raw_only": self._truth.wrong_raw,
             "close": self._truth.close,

@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 from typing import ClassVar, Final, override
 
-from simulator import Bank, Pack, Writing
+from simulator import Bank, Block, Pack, Writing
 from simulator.faults import (
     Drop,
     Duplicate,
@@ -25,6 +25,7 @@ from simulator.faults import (
     Stranger,
     Torn,
     Vanish,
+    Withhold,
     Writes,
 )
 
@@ -52,6 +53,9 @@ MAKERS: Final[dict[str, Maker]] = {
         rate=random.uniform(0.05, 0.6), delay=random.uniform(0.05, 3)
     ),
     "silent": lambda random, _: Silent(rate=random.uniform(0.05, 0.9)),
+    "withhold": lambda random, places: Withhold(
+        address=random.choice(places), block=random.choice(list(Block))
+    ),
     "repeat": lambda random, _: Repeat(rate=random.uniform(0.1, 1)),
     "stranger": lambda random, _: Stranger(rate=random.uniform(0.002, 0.02)),
     "padding": lambda random, _: Padding(
