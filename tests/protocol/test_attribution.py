@@ -71,6 +71,14 @@ def test_an_ack_counts_over_a_few_stray_bytes_and_the_order_stays() -> None:
     ]
 
 
+def test_what_stands_behind_a_frame_is_told_once() -> None:
+    again = Attributed(LIVE, 5, acknowledged=True)
+    assert heard(LIVE, STRAY, ack(5), LIVE, ack(5)) == [
+        *(again, STRAY, ack(5)),
+        *(again, ack(5)),
+    ]
+
+
 def test_an_ack_far_behind_a_frame_is_not_its_own() -> None:
     far = Discarded(17)
     assert heard(LIVE, far, ack(5)) == [Attributed(LIVE, None), far, ack(5)]

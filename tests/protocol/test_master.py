@@ -190,6 +190,22 @@ def test_a_long_outage_makes_every_pack_unavailable() -> None:
     assert availability(bus)[4:] == [(1, True), (2, True)]
 
 
+def test_who_was_silent_is_asked_like_the_others_when_the_line_is_opened_anew() -> None:
+    bus = bus_of(1, 2)
+    bus.run(20)
+    bus.line.bank[1].present = False
+    bus.run(20)
+    bus.master.disconnected(bus.now)
+    bus.line.bank[1].present = True
+    up = bus.now
+    bus.master.connected(up)
+    bus.run(5)
+    first = {asked_of(bus, 1, block, up)[0]: block for block in Block}
+    assert [first[time] for time in sorted(first)] == [
+        *(Block.LIVE, Block.DEVICE, Block.SETTINGS)
+    ]
+
+
 def test_a_pack_that_is_overdue_goes_when_the_link_does() -> None:
     bus = bus_of(1)
     bus.run(20)

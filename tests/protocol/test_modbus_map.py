@@ -369,6 +369,10 @@ def test_a_setting_past_the_end_of_what_can_be_read_is_not_held() -> None:
     assert not holds(Frame(frame.data[: FRAME_HEAD + 0x122]), (last,))
     assert holds(Frame(frame.data[: FRAME_HEAD + 0x124]), (last,))
     assert not holds(None, (last,))
+    # All of them are wanted.
+    first: Field[object] = BY_KEY["cell_uvp"]
+    assert holds(Frame(frame.data[: FRAME_HEAD + 0x122]), (first,))
+    assert not holds(Frame(frame.data[: FRAME_HEAD + 0x122]), (first, last))
 
 
 def test_a_frame_without_its_end_is_shown_with_zeros_there() -> None:

@@ -69,6 +69,7 @@ def test_all_packs_are_found_and_read() -> None:
     assert done.progress == sorted(done.progress)
     assert done.progress[0] < 0.05
     assert done.progress[-1] == 1
+    assert any(0.4 < shown < 0.6 for shown in done.progress)
     assert done.seconds < 15
     assert bank.dangerous == []
 

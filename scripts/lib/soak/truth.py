@@ -150,6 +150,9 @@ _CLOSE: Final = {
     "power_tube_temperature": 0.15,
     **{f"temperature_sensor_{n}": 0.25 for n in (1, 2, 4, 5)},
     **{f"cell_voltage_{n}": 0.0026 for n in range(1, 33)},
+    # Each of these is a cell, too.
+    "min_cell_voltage": 0.0026,
+    "max_cell_voltage": 0.0026,
     "total_voltage": 0.012,
     "average_cell_voltage": 0.0026,
     "delta_cell_voltage": 0.0052,
