@@ -93,6 +93,8 @@ def test_a_state_that_believes_anything_is_noticed(
         ("power_tube_temperature", 0.2, "wrong"),
         ("cell_voltage_3", 0.002, "close"),
         ("cell_voltage_3", -0.004, "wrong"),
+        ("max_cell_voltage", -0.002, "close"),
+        ("min_cell_voltage", 0.004, "wrong"),
         ("total_runtime", 1, "close"),
         ("total_runtime", 2, "wrong"),
         ("current", 0.001, "wrong"),
