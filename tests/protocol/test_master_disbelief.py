@@ -3,6 +3,7 @@
 import pytest
 
 from custom_components.jkbms.protocol.datum import Block
+from custom_components.jkbms.protocol.pacing import MODBUS_TCP, SERIAL, Timing
 from custom_components.jkbms.protocol.station import Updated
 from simulator import Block as SimBlock
 from simulator.faults import Withhold
@@ -20,8 +21,8 @@ def told(block: Block) -> SimBlock:
     return SimBlock(block.frame_type)
 
 
-def withholding_bus(*blocks: Block, live: float = 1.0) -> Bus:
-    bus = bus_of(1, 2, live=live)
+def withholding_bus(*blocks: Block, live: float = 1.0, timing: Timing = SERIAL) -> Bus:
+    bus = bus_of(1, 2, live=live, timing=timing)
     withhold(bus, *blocks)
     return bus
 
@@ -56,12 +57,15 @@ def test_settings_that_nobody_can_believe_cost_no_live_values(later: bool) -> No
     assert len(asked_of(bus, 1, Block.SETTINGS, since)) == 5
 
 
-@pytest.mark.parametrize("live", [1.0, 5.0, 20.0, 60.0])
+@pytest.mark.parametrize(
+    ("live", "timing"),
+    [*((live, SERIAL) for live in (1.0, 5.0, 20.0, 60.0)), (5.0, MODBUS_TCP)],
+)
 @pytest.mark.parametrize("block", [Block.SETTINGS, Block.DEVICE])
 def test_a_block_that_never_comes_is_asked_for_ever_less(
-    block: Block, live: float
+    block: Block, live: float, timing: Timing
 ) -> None:
-    bus = withholding_bus(block, live=live)
+    bus = withholding_bus(block, live=live, timing=timing)
     bus.run(600)
     assert len(asked_of(bus, 1, block)) <= 25
     assert bus.line.counters.withheld <= 30
