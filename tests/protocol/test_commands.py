@@ -129,6 +129,24 @@ def test_what_became_of_a_clock_is_told(
 
 
 @pytest.mark.parametrize(
+    ("gone", "outcome"),
+    [(5, Outcome.IGNORED), (6, Outcome.CLAMPED), (60, Outcome.CLAMPED)],
+)
+def test_a_clock_that_jumped_has_not_just_gone_on(gone: int, outcome: Outcome) -> None:
+    """It was read 2 s before, and 3 s more are nothing."""
+    before = NOON - timedelta(hours=1)
+    made = clock_job()
+    made.answered(clock(before), 1000.0)
+    made.step()
+    made.answered(None, 1000.2)
+    for now in (1002.0, 1002.0):
+        if made.result is None:
+            made.answered(clock(before + timedelta(seconds=gone)), now)
+    assert made.result is not None
+    assert made.result.outcome is outcome
+
+
+@pytest.mark.parametrize(
     "local",
     [
         datetime(2020, 1, 1, 23, 59, 59),

@@ -245,6 +245,8 @@ def test_a_pack_that_speaks_at_two_addresses_has_not_moved() -> None:
         first.address = 1
     assert bus.moves == []
     assert bus.found == {1: 1, 2: 2}
+    # Refuted, it counts as the word of the pack at that address: only the first was open.
+    assert bus.listener.unattributed == 1
 
 
 def test_a_suspicion_of_one_is_no_proof_of_another() -> None:

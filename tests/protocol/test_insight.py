@@ -263,6 +263,14 @@ def test_what_spans_midnight_counts_for_the_new_day_only_as_far_as_it_is_of_it()
     assert watcher.get("balancing_minutes_today") == 1
 
 
+def test_what_spans_midnight_by_hours_counts_from_midnight_on() -> None:
+    watcher = Watcher(now=datetime(2026, 7, 1, 10, 0, 59, tzinfo=BERLIN))
+    for _ in range(10):
+        watcher.read(values(balancing=True), 1.5 * HOUR)
+    assert watcher.now.time().isoformat() == "01:00:59"
+    assert watcher.get("balancing_minutes_today") == 60
+
+
 def test_a_restart_keeps_the_minutes_of_today_and_not_those_of_yesterday() -> None:
     watcher = Watcher()
     watcher.hold(values(balancing=True), 305)

@@ -66,6 +66,14 @@ def test_an_average_does_not_go_on_behind_a_silence_of_days() -> None:
     assert before < change_of(wires).milliohms < before + 15
 
 
+def test_every_look_weighs_the_same_in_the_average_of_a_first_day() -> None:
+    wires = Wires()
+    for day in (date(2026, 1, 1), date(2026, 2, 1)):
+        for milliohms in (60, 70, 80, 90):
+            wires.look(wires_told(milliohms), day)
+        assert wires.dump()["average"] == {"1": 75.0}
+
+
 def test_what_is_months_old_is_not_a_month_old() -> None:
     wires = watched(31)
     watched(1, first=120, wires=wires)

@@ -16,7 +16,7 @@ from custom_components.jkbms.protocol.errors import (
 )
 from custom_components.jkbms.protocol.fields import BY_KEY, FIELDS, writable
 from custom_components.jkbms.protocol.frames import trigger
-from custom_components.jkbms.protocol.writing import Change, Wish
+from custom_components.jkbms.protocol.writing import Change, Wish, as_stored
 
 from .helpers import frame_of, pack
 
@@ -236,6 +236,15 @@ def test_a_value_is_written_as_the_nearest_raw_one(
     change = key_change(key, value)
     assert change.register_data(bytes(4)) == bytes.fromhex(data)
     assert change.found(bytes.fromhex(data)) == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize("field", WRITABLE, ids=lambda f: f.key)
+def test_what_is_stored_of_a_wish_is_what_is_found_once_it_was_written(
+    field: Field[Any],
+) -> None:
+    for wish, current in product(values_for(field), contents(field)):
+        change = Change(1, field, wish)
+        assert as_stored(field, wish) == change.found(change.register_data(current))
 
 
 @pytest.mark.parametrize("field", WRITABLE, ids=lambda f: f.key)

@@ -68,6 +68,7 @@ def test_an_order_of_somebody_else_may_hold_a_name() -> None:
     (told,) = shown(*heard(Order(0x9F, b"Anna's cellar").encode()))
     assert b"Anna" not in told.data
     assert len(told.data) == 20
+    assert not told.sent
 
 
 @pytest.mark.parametrize(

@@ -382,6 +382,19 @@ def test_one_message_by_accident_is_no_other_dialect_for_long() -> None:
     assert "software_version" not in known(bus.values(BANK_ADDRESS))
 
 
+def test_a_name_is_believed_once_it_was_said_twice() -> None:
+    """Somebody else may use the id, and no earlier name tells that it is wrong."""
+    bus = Bus(cycle(PYLON, x35E=""), addresses=(BANK_ADDRESS,))
+    bus.run(6.0)
+    bus.hear(msg(0x35E, PYLON[0x35E]))
+    for _ in range(16):
+        bus.run(0.5)
+        assert "battery_maker" not in known(bus.values(BANK_ADDRESS))
+    bus.senders.append(cycle({0x35E: PYLON[0x35E]}))
+    bus.run(6.0)
+    assert bus.values(BANK_ADDRESS)["battery_maker"] == "JK-BMS"
+
+
 def test_a_bank_that_is_switched_off_goes_and_comes_in_another_dialect() -> None:
     bus = Bus(cycle(PYLON), addresses=(BANK_ADDRESS,))
     bus.run(6.0)
@@ -394,6 +407,17 @@ def test_a_bank_that_is_switched_off_goes_and_comes_in_another_dialect() -> None
     assert station.available
     assert station.dialect is Dialect.VICTRON
     assert bus.values(BANK_ADDRESS)["modules_total"] is None
+
+
+def test_a_bank_is_told_anew_at_once_when_its_link_is_back() -> None:
+    """However long the pause between two updates is: nobody knows what was missed."""
+    bus = Bus(cycle(PYLON), addresses=(BANK_ADDRESS,), interval=60.0)
+    bus.run(10.0)
+    bus.listener.disconnected(bus.now)
+    bus.listener.connected(bus.now)
+    bus.senders = [cycle(PYLON, x355="4000640000000000")]
+    bus.run(5.0)
+    assert bus.values(BANK_ADDRESS)["state_of_charge"] == 64
 
 
 def test_packs_and_a_bank_on_one_bus_are_both_heard() -> None:

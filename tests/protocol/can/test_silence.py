@@ -151,6 +151,19 @@ def test_a_pack_that_is_not_believed_any_more_goes() -> None:
     assert bus.until(came) <= 3.0
 
 
+def test_two_packs_at_one_address_are_told_until_10_seconds_after_the_last_sign() -> (
+    None
+):
+    station = CanListener(()).add(0)
+    for sign in (100.0, 104.0, 109.0):
+        station.contradicted(sign)
+    told = {}
+    for now in (109.0, 118.9, 119.0):
+        station.tick(now)
+        told[now] = station.clashing
+    assert told == {109.0: True, 118.9: True, 119.0: False}
+
+
 def test_a_link_that_was_lost_begins_anew_and_keeps_what_is_known() -> None:
     bus, pack = running()
     events = bus.listener.disconnected(bus.now)

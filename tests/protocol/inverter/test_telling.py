@@ -5,7 +5,12 @@ from typing import Any, Final
 
 import pytest
 
-from custom_components.jkbms.protocol.inverter.languages import SCRIPTS, Language
+from custom_components.jkbms.protocol.can.frame import Decoded
+from custom_components.jkbms.protocol.inverter.languages import (
+    LENGTH,
+    SCRIPTS,
+    Language,
+)
 from custom_components.jkbms.protocol.inverter.limits import Rules, judge
 from custom_components.jkbms.protocol.inverter.sight import ALARM_OF, PackSight
 from custom_components.jkbms.protocol.inverter.telling import Limits, Telling
@@ -106,20 +111,47 @@ def test_every_alarm_that_is_named_here_is_one_of_a_pack() -> None:
     assert {f"alarm_{name}" for name in named} <= ALARM_OF.keys()
 
 
-def told(*packs: PackSight, **rules: Any) -> Mapping[str, Any]:
-    """Return what an inverter is told of packs."""
+def said(
+    *packs: PackSight, language: Language = Language.PYLONTECH_1_3, **rules: Any
+) -> Decoded:
+    """Return what there is to say of packs in a language."""
     verdict = judge(packs, Rules(**rules), 0.0)
-    said = Telling(verdict, SCRIPTS[Language.PYLONTECH_1_3]).with_limits(
+    return Telling(verdict, SCRIPTS[language]).with_limits(
         Limits(voltage=0.0, charge=0.0, discharge=0.0),
         may_charge=True,
         may_discharge=True,
     )
-    return said.values
+
+
+def told(*packs: PackSight, **rules: Any) -> Mapping[str, Any]:
+    """Return what an inverter is told of packs."""
+    return said(*packs, **rules).values
 
 
 def charge_and_health(*packs: PackSight) -> tuple[Any, Any]:
     values = told(*packs)
     return values["state_of_charge"], values["state_of_health"]
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "data"),
+    [
+        (Language.PYLONTECH_1_2, 0x35E, b"PYLON   "),
+        (Language.PYLONTECH_1_3, 0x35E, b"Energy\0\0"),
+        (Language.DEYE, 0x35E, b"JK-BMS\0\0"),
+        (Language.SMA, 0x35E, b"SMA\0\0\0\0\0"),
+        (Language.VICTRON, 0x35E, b"JK-BMS\0\0"),
+        (Language.VICTRON, 0x370, b"JK-BMS\0\0"),
+        (Language.VICTRON, 0x382, b"JK-BMS\0\0"),
+        (Language.LUXPOWER, 0x35E, b"JK-BMS\0\0"),
+        (Language.GROWATT, 0x320, b"JK\0\0\0\0\0\0"),
+    ],
+)
+def test_an_inverter_hears_the_maker_that_it_knows_the_language_of(
+    language: Language, code: int, data: bytes
+) -> None:
+    (layout,) = (f.layout for f in SCRIPTS[language].frames if f.id == code)
+    assert layout.encode(said(sight(), language=language), LENGTH) == data
 
 
 def test_packs_that_do_not_answer_are_counted() -> None:
