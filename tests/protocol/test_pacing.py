@@ -39,19 +39,47 @@ def test_silence_of_a_living_bms_doubles_the_quiet_time_up_to_400_ms() -> None:
     assert quiet == [0.2, 0.4, 0.4, 0.4]
 
 
-def test_the_quiet_time_never_goes_again_where_requests_were_lost_twice() -> None:
-    """A pack that needs 75 ms is not heard below."""
-    pace = Pace()
+def lost_by(pace: Pace, *, needs: float, times: int) -> int:
+    """Ask a pack that hears nothing sooner; return how many requests that costs."""
     lost = 0
-    for _ in range(3000):
-        if pace.quiet < 0.075:
+    for _ in range(times):
+        if pace.quiet < needs:
             pace.unheard()
             lost += 1
         else:
             pace.answered()
-    assert lost == 2
+    return lost
+
+
+def test_the_quiet_time_does_not_go_again_where_requests_were_lost_twice() -> None:
+    pace = Pace()
+    assert lost_by(pace, needs=0.075, times=300) == 2
     assert pace.quiet == pytest.approx(0.08)
     assert pace.settled
+
+
+def test_what_a_pack_needs_is_tried_again_ever_less() -> None:
+    pace = Pace()
+    # A day of a pack that is asked every 5 s, and a year.
+    assert 2 <= lost_by(pace, needs=0.075, times=17_000) <= 14
+    assert lost_by(pace, needs=0.075, times=1_000_000) <= 60
+    assert pace.quiet < 0.09
+
+
+@pytest.mark.parametrize("hours", [1, 50])
+def test_bad_hours_are_forgotten(hours: int) -> None:
+    """A gateway that loses requests for a while says nothing of what a pack needs."""
+    pace = Pace()
+    for _ in range(hours):
+        for _ in range(60):
+            pace.unheard()
+            answered(pace, 10)
+        assert pace.quiet > 0.3
+        answered(pace, 299 - 10)
+        assert pace.quiet > 0.3
+        answered(pace, 1 + 8 * 35)
+        assert pace.quiet == pytest.approx(0.05)
+        answered(pace, 1000)
 
 
 def test_a_single_loss_in_a_thousand_is_noise_and_forgotten() -> None:
@@ -75,7 +103,7 @@ def test_a_pack_that_came_back_begins_anew_but_not_below_what_it_needs() -> None
     assert pace.quiet == pytest.approx(0.4)
     pace.unheard()
     pace.forgive()
-    answered(pace, 800)
+    answered(pace, 299)
     assert pace.settled
     assert pace.quiet == pytest.approx(0.4)
 

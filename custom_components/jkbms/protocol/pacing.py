@@ -1,8 +1,9 @@
 """How long to leave a line quiet and how long to wait, learnt from each BMS.
 
 A request that comes too soon after an answer is not heard at all (rs485.md 1.5): the
-quiet time begins safe, shrinks while nothing is lost, and never again goes where this
-BMS has lost requests twice.
+quiet time begins safe, shrinks while nothing is lost, and does not go again where this
+BMS has lost requests twice. Now and then it does all the same: a bad hour of the line
+loses requests, too. What a BMS really needs costs it two more each time, ever less often.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ _LOWER_AFTER: Final = 8
 """Answers in a row before the quiet time shrinks a step."""
 _REMEMBERED: Final = 1000
 """Exchanges for which one loss counts as a hint; noise alone is rarer."""
+_DOUBTED_AFTER: Final = 300
+_DOUBTED_AT_MOST: Final = 300 * 2**8
+"""Answers in a row after which it is tried anew whether a BMS needs so long."""
 _TIMEOUT_MIN: Final = 0.120
 _TIMEOUT_MAX: Final = 3.0
 """Enough for a gateway that takes 2 s for an answer."""
@@ -56,6 +60,7 @@ class Pace:
         self._answered = 0
         self._suspect: float | None = None
         self._since_loss = 0
+        self._doubted_after = _DOUBTED_AFTER
 
     @property
     def settled(self) -> bool:
@@ -69,6 +74,17 @@ class Pace:
         if self._answered >= _LOWER_AFTER:
             self._answered = 0
             self.quiet = max(self._floor, self.quiet - _QUIET_STEP)
+        if self._since_loss == self._doubted_after:
+            self._doubt_the_floor()
+
+    def _doubt_the_floor(self) -> None:
+        if self._floor > _QUIET_MIN:
+            self._floor = _QUIET_MIN
+            self._suspect = None
+            self._since_loss = 0
+            self._doubted_after = min(2 * self._doubted_after, _DOUBTED_AT_MOST)
+        else:
+            self._doubted_after = _DOUBTED_AFTER
 
     def unheard(self) -> None:
         """Take note of a request that a living BMS did not answer."""
