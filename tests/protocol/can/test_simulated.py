@@ -8,7 +8,7 @@ import pytest
 from custom_components.jkbms.protocol.can.dialect import Dialect as Spoken
 from custom_components.jkbms.protocol.can.machine import BANK_ADDRESS, CanListener
 from custom_components.jkbms.protocol.can.message import CanMessage
-from custom_components.jkbms.protocol.station import Availability, Event
+from custom_components.jkbms.protocol.station import Availability, Event, Updated
 from simulator import Bank, Pack
 from simulator.can import CanBus, Dialect, parallel_bank, parse_can_fault
 
@@ -89,6 +89,18 @@ def test_a_flood_of_other_traffic_moves_nothing() -> None:
         for key, value in listener.stations[0].state.values.items()
         if value != calm.stations[0].state.values.get(key) and key not in moved
     } == {}
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_three_packs_at_an_address_are_told_and_not_mixed(still: bool) -> None:
+    bank = Bank.default([0, 1, 2], seed=1, still=still)
+    for pack in bank:
+        pack.readdress(0)
+    bus = CanBus(bank, seed=1)
+    listener, events = listen(bus, 60.0, (0,))
+    assert listener.clashing == (0,)
+    assert not listener.stations[0].available
+    assert [e for e in events if isinstance(e, Updated)] == []
 
 
 def test_a_second_pack_at_an_address_is_told() -> None:

@@ -90,6 +90,15 @@ def test_two_packs_at_one_address_are_told() -> None:
     assert survey.clashing == (0,)
 
 
+@pytest.mark.parametrize("many", [3, 4, 16])
+def test_packs_that_all_have_the_address_of_the_factory_are_told(many: int) -> None:
+    """Nobody has turned a DIP switch; they speak in turns, so none returns at once."""
+    packs = [Pack(soc=20 + 3 * n, runtime=5000 * n, cycles=9 * n) for n in range(many)]
+    survey, finding = heard(*packs)
+    assert finding is CanFinding.CLASH
+    assert survey.clashing == (0,)
+
+
 def test_other_traffic_is_foreign() -> None:
     random = Random(1)
     bus = [

@@ -104,6 +104,8 @@ _BELIEVED_AFTER: Final = 10
 
 One that never said anything to be believed is not believed at all.
 """
+_OTHERS: Final = 15
+"""Packs besides the one that has spoken last: there are 16 addresses."""
 _ALTERNATING: Final = 2
 """So many returns in a row to what was said before the last message are no accident."""
 
@@ -151,24 +153,25 @@ class Slot[Owner]:
     _held: _Held | None = None
     _read: tuple[bytes, bool, Decoded] | None = None
     """What was decoded last, for which version, and what it says."""
-    _other: bytes | None = None
-    """What was said before the last message that did not follow from it."""
+    _others: tuple[bytes, ...] = ()
+    """What seems to be the last word of others, each with more of its own to follow."""
     _returns: int = 0
 
     def take(self, data: bytes, now: float) -> bool:
         """Keep a message; tell whether two seem to take turns in sending it.
 
-        Two packs at one address do, each going on where itself has left off. An accident
-        is nobody's continuation.
+        Packs at one address do, each going on where itself has left off: two, or all of
+        them where nobody has turned a DIP switch. An accident is nobody's continuation.
         """
         last, self.data = self.data, data
         self.heard = now
         follows = self.frame.follows
         if follows is None or last is None or follows(last, data):
             return False
-        back = self._other is not None and follows(self._other, data)
+        others = [other for other in self._others if not follows(other, data)]
+        back = len(others) < len(self._others)
         self._returns = self._returns + 1 if back else 0
-        self._other = last
+        self._others = (*others, last)[-_OTHERS:]
         return self._returns >= _ALTERNATING
 
     @property
@@ -214,7 +217,8 @@ class Slot[Owner]:
 
     def forget(self) -> None:
         """Know nothing of it any more, until it is said again."""
-        self.data = self._settled = self._other = None
+        self.data = self._settled = None
+        self._others = ()
         self._returns = 0
         self.said = self._held = None
 
