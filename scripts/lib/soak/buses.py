@@ -231,6 +231,7 @@ _CAN_FAULTS: Final[dict[str, Callable[[Random, list[int]], Fault]]] = {
     "alone": lambda random, _: Alone(),
     **{name: MAKERS[name] for name in ("vanish", "duplicate", "readdress")},
 }
+_SAME: Final = 10.0
 _PAUSE: Final = 0.05
 """Seconds from one fetch of what has gathered to the next."""
 
@@ -249,7 +250,8 @@ class CanRig(Rig):
         self._random = Random(f"{seed}/can")
         self.weather.attach(self.bank, self._random)
         self._truth = CanTruth(45.0)
-        self._noted: dict[int, bytes] = {}
+        self._noted: dict[int, tuple[bytes, float]] = {}
+        """What was noted last of each pack, and when."""
         self._talk: RecordSession | None = None
         self._framer = RecordFramer()
         self._messages = 0
@@ -274,10 +276,11 @@ class CanRig(Rig):
             return []
         self._talk.tap.bus.advance(now)
         for pack in self.bank:
-            if self._noted.get(id(pack)) is not (
-                said := pack.frame(simulator.Block.LIVE)
-            ):
-                self._noted[id(pack)] = said
+            said = pack.frame(simulator.Block.LIVE)
+            before, noted = self._noted.get(id(pack), (b"", 0.0))
+            # A twin says the same for ever: that is true for as long as it says it.
+            if said is not before or now >= noted + _SAME:
+                self._noted[id(pack)] = said, now
                 self._truth.note(now, pack.address, pack)
         messages = self._framer.feed(self._talk.collect(now))
         self._messages += len(messages)
