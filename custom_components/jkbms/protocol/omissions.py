@@ -20,8 +20,9 @@ _FRESH: Final = 150.0
 """Seconds for which an answer proves that a BMS is there, and live values are new: one
 that is silent is asked for them every two minutes at least."""
 _SETTINGS_LAST: Final = 900.0
-"""Seconds for which settings need not come again: where 16 packs share a gateway that
-takes 2 s for each answer, nine minutes pass between two readings of one pack."""
+_CYCLES: Final = 20
+"""Seconds, or cycles, for which settings need not come again: on a full bus each round of
+live values takes those of one pack along, and there may be 16."""
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ def _left_out(
         # Until then nothing of it is taken over.
         yield Block.DEVICE
         return
-    for block, lasts in ((Block.LIVE, _FRESH), (Block.SETTINGS, _SETTINGS_LAST)):
+    settings_last = max(_SETTINGS_LAST, _CYCLES * station.cycle)
+    for block, lasts in ((Block.LIVE, _FRESH), (Block.SETTINGS, settings_last)):
         if block not in seen or now - seen[block] > lasts:
             yield block
 
