@@ -51,6 +51,8 @@ def surveyed(*heard: bytes) -> Survey:
         (Ack(3, 0x1070, 2).encode(), Finding.FOREIGN_MASTER),
         (ExceptionReply(3, 16, 2).encode(), Finding.FOREIGN_MASTER),
         (LIVE, Finding.FOREIGN_MASTER),
+        # What a frame that breaks off seems to hold.
+        (LIVE[:40] + trigger(3, Block.LIVE).encode(), Finding.FOREIGN_MASTER),
     ],
     ids=lambda value: value.hex()[:12] if isinstance(value, bytes) else value,
 )
