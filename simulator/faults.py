@@ -478,7 +478,7 @@ def _parameters(kind: type[Fault]) -> Iterator[tuple[str, Callable[[str], object
     for entry in fields(kind):
         if entry.init:
             types = [entry.type, *get_args(entry.type)]
-            yield entry.name, next(of for kind, of in _PARSERS.items() if kind in types)
+            yield entry.name, next(_PARSERS[of] for of in _PARSERS if of in types)
 
 
 def parse_fault(text: str) -> Fault:

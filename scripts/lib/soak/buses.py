@@ -232,6 +232,7 @@ _CAN_FAULTS: Final[dict[str, Callable[[Random, list[int]], Fault]]] = {
     **{name: MAKERS[name] for name in ("vanish", "duplicate", "readdress")},
 }
 _SAME: Final = 10.0
+"""Seconds after which what a pack still says is noted again."""
 _PAUSE: Final = 0.05
 """Seconds from one fetch of what has gathered to the next."""
 

@@ -158,7 +158,7 @@ class Slot[Owner]:
     _returns: int = 0
 
     def take(self, data: bytes, now: float) -> bool:
-        """Keep a message; tell whether two seem to take turns in sending it.
+        """Keep a message; tell whether several seem to take turns in sending it.
 
         Packs at one address do, each going on where itself has left off: two, or all of
         them where nobody has turned a DIP switch. An accident is nobody's continuation.
